@@ -1,0 +1,47 @@
+/**
+ * What one server says about itself.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * What a server answers to the four-letter word `srvr`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const ServerFacts = Schema.Struct({
+  /** ZooKeeper's version, e.g. `"3.8.0"`; `undefined` if the server is another product, or prints none. */
+  version: Schema.UndefinedOr(Schema.String),
+  /** Everything the server prints as its version: vendor, revision, date of build. May be mangled. */
+  versionText: Schema.String,
+  /** `"standalone"`, `"leader"`, `"follower"`, `"observer"`, `"read-only"`, or what a newer server says. */
+  mode: Schema.String,
+  /** The last transaction that the server has applied. */
+  zxid: Schema.BigInt,
+  /** Open client connections, the one that asked included. */
+  connections: Schema.Number,
+  /** Znodes in the tree, the server's own included. */
+  nodeCount: Schema.Number,
+  /** Requests that wait to be processed. */
+  outstanding: Schema.Number,
+  /** Packets received since the start or the last reset. */
+  received: Schema.Number,
+  /** Packets sent since the start or the last reset. */
+  sent: Schema.Number,
+  /** How long requests took, in milliseconds, since the start or the last reset. */
+  latency: Schema.Struct({
+    min: Schema.Number,
+    average: Schema.Number,
+    max: Schema.Number
+  })
+})
+
+/**
+ * What a server answers to the four-letter word `srvr`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type ServerFacts = typeof ServerFacts.Type

@@ -1,0 +1,113 @@
+import { assert, describe, it } from "@effect/vitest"
+import type { NonEmptyReadonlyArray } from "effect/Array"
+import { Effect, Random } from "effect"
+import * as HostList from "../../src/client/HostList.ts"
+import type { Host } from "../../src/ConnectionString.ts"
+
+const hosts = (first: string, ...others: ReadonlyArray<string>): NonEmptyReadonlyArray<Host> => [
+  { host: first, port: 2181 },
+  ...others.map((host) => ({ host, port: 2181 }))
+]
+
+const take = (list: HostList.HostList, count: number) => Array.from({ length: count }, () => list.next())
+const names = (taken: ReadonlyArray<HostList.Next>) => taken.map(({ host }) => host.host)
+const rounds = (taken: ReadonlyArray<HostList.Next>) => taken.map(({ roundCompleted }) => roundCompleted)
+
+const five = hosts("a", "b", "c", "d", "e")
+
+describe("HostList", () => {
+  it.effect("is a permutation, the same for the same seed, repeated for ever", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(five)
+      assert.strictEqual(list.size, 5)
+      const first = names(take(list, 5))
+      assert.deepStrictEqual([...first].sort(), ["a", "b", "c", "d", "e"])
+      assert.deepStrictEqual(names(take(list, 5)), first)
+      const seeded = Effect.map(HostList.make(five), (list) => names(take(list, 5))).pipe(Random.withSeed("seed"))
+      assert.deepStrictEqual(yield* seeded, yield* seeded)
+    }))
+
+  it.effect("starts everywhere about equally often", () =>
+    Effect.gen(function*() {
+      const counts = new Map<string, number>()
+      for (let run = 0; run < 5000; run++) {
+        const { host } = (yield* HostList.make(five)).next().host
+        counts.set(host, (counts.get(host) ?? 0) + 1)
+      }
+      for (const count of counts.values()) assert.closeTo(count, 1000, 150)
+      assert.strictEqual(counts.size, 5)
+    }).pipe(Random.withSeed("spread")))
+
+  it.effect("tells once per fruitless round, before its first host is tried again", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(hosts("a", "b", "c"))
+      assert.deepStrictEqual(rounds(take(list, 9)), [false, false, false, true, false, false, true, false, false])
+    }))
+
+  it.effect("a single host completes a round with every failure", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(hosts("a"))
+      assert.deepStrictEqual(rounds(take(list, 3)), [false, true, true])
+    }))
+
+  it.effect("success resets the round but not the position", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(hosts("a", "b", "c"))
+      const order = names(take(list, 3))
+      list.next()
+      list.succeeded()
+      const taken = take(list, 4)
+      assert.deepStrictEqual(names(taken), [order[1], order[2], order[0], order[1]])
+      assert.deepStrictEqual(rounds(taken), [false, false, false, true])
+    }))
+
+  it.effect("does not depend on the caller's array", () =>
+    Effect.gen(function*() {
+      const mutable: [Host, ...Array<Host>] = [{ host: "a", port: 2181 }, { host: "b", port: 2181 }]
+      const list = yield* HostList.make(mutable)
+      mutable.pop()
+      assert.strictEqual(list.size, 2)
+      assert.sameMembers(names(take(list, 2)), ["a", "b"])
+    }))
+
+  it.effect("update goes on behind the current host if it is still there", () =>
+    Effect.gen(function*() {
+      for (let run = 0; run < 50; run++) {
+        const list = yield* HostList.make(hosts("a", "b"))
+        const current = names(take(list, 1))[0]
+        yield* list.update(five)
+        assert.strictEqual(list.size, 5)
+        const taken = take(list, 6)
+        assert.strictEqual(names(taken)[4], current)
+        assert.strictEqual(new Set(names(taken)).size, 5)
+        assert.deepStrictEqual(rounds(taken), [false, false, false, false, false, true])
+      }
+    }))
+
+  it.effect("update begins anew if the current host is gone, or had another port", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(hosts("a"))
+      list.next()
+      yield* list.update(hosts("b", "c"))
+      const taken = take(list, 3)
+      assert.sameMembers(names(taken.slice(0, 2)), ["b", "c"])
+      assert.deepStrictEqual(rounds(taken), [false, false, true])
+      yield* list.update([{ host: "b", port: 1 }])
+      assert.deepStrictEqual(list.next(), { host: { host: "b", port: 1 }, roundCompleted: false })
+    }))
+
+  it.effect("update before the first attempt skips nobody", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(hosts("a"))
+      yield* list.update(five)
+      assert.strictEqual(new Set(names(take(list, 5))).size, 5)
+    }))
+
+  it.effect("update to a shorter list stays inside it", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(five)
+      take(list, 5)
+      yield* list.update(hosts("x", "y"))
+      assert.sameMembers(names(take(list, 2)), ["x", "y"])
+    }))
+})

@@ -1,0 +1,33 @@
+/**
+ * One real server for the whole test run. Tests find it with
+ * `inject("zookeeper")`, which is `undefined` when no server can be had.
+ */
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
+import type { TestProject } from "vitest/node"
+import { advice } from "./Installation.ts"
+import * as ZooKeeperServer from "./ZooKeeperServer.ts"
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Connect string of the shared server. */
+    readonly zookeeper: string | undefined
+  }
+}
+
+export default async function setup(project: TestProject): Promise<(() => Promise<void>) | void> {
+  const { description, hosts, program } = ZooKeeperServer.availability()
+  if (hosts === undefined && program === undefined) {
+    const notice = `ALL TESTS AGAINST A REAL ZOOKEEPER ARE SKIPPED (${description})\n${advice}`
+    if (process.env["ZK_REAL"] === "required") throw new Error(notice)
+    console.warn(`\n${"!".repeat(80)}\n${notice}\n${"!".repeat(80)}\n`)
+    project.provide("zookeeper", undefined)
+    return
+  }
+  const scope = Scope.makeUnsafe()
+  const server = await Effect.runPromise(Scope.provide(ZooKeeperServer.shared, scope))
+  console.log(`Real ZooKeeper at ${server.hosts} (${description})`)
+  project.provide("zookeeper", server.hosts)
+  return () => Effect.runPromise(Scope.close(scope, Exit.void))
+}
