@@ -66,7 +66,7 @@ const parseBracketed = (entry: string): Host | string => {
   if (end < 0) return "the bracket around the IPv6 address is not closed"
   const host = entry.slice(1, end)
   if (!isIpv6(host)) return "what stands in the brackets is not an IPv6 address"
-  if (end < entry.length - 1 && entry[end + 1] !== ":") return "after the brackets there is something else than \":port\""
+  if (end < entry.length - 1 && entry[end + 1] !== ":") return "the brackets are followed by more than a port"
   const port = parsePort(entry.slice(end + 2))
   return typeof port === "string" ? port : { host, port }
 }

@@ -45,8 +45,8 @@ describe("constructors", () => {
     ["auth", Acl.auth(), entry(31, "auth", "")],
     ["auth of some", Acl.auth(["read", "write"]), entry(3, "auth", "")],
     ["digest", Acl.digest({ user: "alice", hash: "aGFzaA==" }), entry(31, "digest", "alice:aGFzaA==")],
-    ["digest of some", Acl.digest({ user: "alice", hash: "h", permissions: ["admin"] }), entry(16, "digest", "alice:h")],
-    ["digest of none", Acl.digest({ user: "alice", hash: "h", permissions: 0 }), entry(0, "digest", "alice:h")],
+    ["digest of some", Acl.digest({ user: "bob", hash: "h", permissions: ["admin"] }), entry(16, "digest", "bob:h")],
+    ["digest of none", Acl.digest({ user: "bob", hash: "h", permissions: 0 }), entry(0, "digest", "bob:h")],
     ["ip", Acl.ip("10.0.0.0/8", ["read"]), entry(1, "ip", "10.0.0.0/8")],
     ["x509", Acl.x509("CN=a,OU=b"), entry(31, "x509", "CN=a,OU=b")],
     ["sasl", Acl.sasl("alice", 31), entry(31, "sasl", "alice")]

@@ -5,6 +5,8 @@
  *
  * Meant for words that only ask, so that a failure has no outcome to wonder
  * about.
+ *
+ * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -60,6 +62,9 @@ const exchange = Effect.fnUntraced(function*(socket: Socket.Socket, word: string
  * may be that it does not answer this word. Fails with `RequestTimeout` when
  * all of it takes longer than `timeout`, with `TooLarge` beyond 1 MiB, and with
  * `ConnectionLoss` when there is no connection or no answer.
+ *
+ * @category requests
+ * @since 0.1.0
  */
 export const send = (
   socket: Socket.Socket,
@@ -105,6 +110,9 @@ const refusalIn = (text: string): Reason | undefined =>
  * What a server answered to `srvr`. Fails with `Unimplemented` if the word is
  * not in the server's whitelist, with `ConnectionLoss` while it serves no
  * requests, and with `Protocol` if the text is something else.
+ *
+ * @category parsing
+ * @since 0.1.0
  */
 export const parseServerFacts = (text: string): Result.Result<ServerFacts, ConnectionError> =>
   Result.gen(function*() {
@@ -138,7 +146,13 @@ export const parseServerFacts = (text: string): Result.Result<ServerFacts, Conne
     }
   })
 
-/** Asks a server with `srvr` about itself; fails like {@link send} and {@link parseServerFacts}. */
+/**
+ * Asks a server with `srvr` about itself. Fails like {@link send} and
+ * {@link parseServerFacts}.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
 export const serverFacts = (
   socket: Socket.Socket,
   timeout: Duration.Input

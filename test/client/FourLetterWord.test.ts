@@ -291,7 +291,10 @@ describe("send", () => {
 const zookeeper = inject("zookeeper")
 
 describe.skipIf(zookeeper === undefined)("a real server", () => {
-  const dial = Effect.flatMap(ConnectionString.parse(zookeeper ?? ""), ({ hosts: [first] }) => NodeSocket.makeNet(first))
+  const dial = Effect.flatMap(
+    ConnectionString.parse(zookeeper ?? ""),
+    ({ hosts: [first] }) => NodeSocket.makeNet(first)
+  )
 
   it.live("srvr", () =>
     Effect.gen(function*() {
