@@ -1,0 +1,123 @@
+/**
+ * The life of a client, as `ZooKeeper.state` tells it.
+ *
+ * ```
+ * Connecting ──▶ Connected ──▶ Suspended ──▶ Connected      the same session goes on
+ *                                  │
+ *                                  └──▶ Expired ──▶ Connecting   a new session
+ * any state ──▶ AuthFailed | Closed                          for good
+ * ```
+ *
+ * kazoo's three states can be derived: CONNECTED is `Connected`, SUSPENDED is
+ * `Suspended`, LOST is `Expired`, `AuthFailed` and `Closed`.
+ *
+ * @since 0.1.0
+ */
+import type * as Redacted from "effect/Redacted"
+import type { Host } from "./ConnectionString.ts"
+
+/**
+ * There is no session yet; servers are being tried.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Connecting {
+  readonly _tag: "Connecting"
+}
+
+/**
+ * Authenticated, watches armed, serving.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Connected {
+  readonly _tag: "Connected"
+  readonly sessionId: bigint
+  /** The server has lost its quorum and serves reads only. */
+  readonly readOnly: boolean
+}
+
+/**
+ * The connection is gone and the session lives on at the servers, as long as a
+ * connection is made again before `deadline`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Suspended {
+  readonly _tag: "Suspended"
+  readonly sessionId: bigint
+  /** Since when, in ms since the epoch. */
+  readonly since: number
+  /** When the session will be given up, in ms since the epoch. */
+  readonly deadline: number
+}
+
+/**
+ * The session is over: a server said so, or its deadline passed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Expired {
+  readonly _tag: "Expired"
+  readonly sessionId: bigint
+}
+
+/**
+ * A credential was refused. Final.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AuthFailed {
+  readonly _tag: "AuthFailed"
+}
+
+/**
+ * The client is closed. Final.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Closed {
+  readonly _tag: "Closed"
+}
+
+/**
+ * The state of a client.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type SessionState = Connecting | Connected | Suspended | Expired | AuthFailed | Closed
+
+/**
+ * What resumes a session from elsewhere. Whoever holds it can take the session
+ * over or end it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SessionCredentials {
+  readonly id: bigint
+  readonly password: Redacted.Redacted<Uint8Array>
+  /** Servers that are behind it are avoided; 0 where it is unknown. */
+  readonly lastZxid: bigint
+}
+
+/**
+ * The session that is connected now.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SessionInfo extends SessionCredentials {
+  /** As the server granted it, in ms. */
+  readonly timeout: number
+  readonly readOnly: boolean
+  /** The server that serves it. */
+  readonly server: Host
+}

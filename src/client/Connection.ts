@@ -1,0 +1,443 @@
+/**
+ * One socket to one server, from the handshake to its end.
+ *
+ * Requests are encoded into a shared buffer as they come and leave in one write
+ * per turn; replies come in the order of the requests, so a first-in first-out
+ * list of what is pending is all that matches them. Everything that arrives is
+ * handled inside the read loop, in wire order: events before the replies behind
+ * them. A caller that goes away leaves its slot, which keeps the order.
+ *
+ * Not here: which server, which session, what to do after the end.
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import * as Socket from "effect/socket/Socket"
+import { ErrorCode } from "../jute/ErrorCode.ts"
+import { Frames } from "../jute/Frames.ts"
+import * as Jute from "../jute/Jute.ts"
+import { OpCode } from "../jute/OpCode.ts"
+import * as Protocol from "../jute/Protocol.ts"
+import {
+  ConnectionError,
+  ConnectionLoss,
+  Protocol as ProtocolReason,
+  type Reason,
+  RequestTimeout,
+  TooLarge
+} from "../ZooKeeperError.ts"
+import { call, type Pending, reasonOf } from "./Request.ts"
+
+const connectRequest = Jute.layoutOf(Protocol.ConnectRequest)
+const connectResponse = Jute.layoutOf(Protocol.ConnectResponse)
+const watcherEvent = Jute.layoutOf(Protocol.WatcherEvent)
+const smallestConnectResponse = 36
+const largestHandshake = 4096
+
+/** Ends the session; the server answers, then hangs up. */
+export const closeSession = call("close", Protocol.operations.closeSession, { value: () => undefined })
+
+/** What a connection tells its session. */
+export interface Listener {
+  /** A request was answered that left us at this monotonic time, in ms: the session lived then. */
+  readonly proven: (sentAt: number) => void
+  /** The zxid of an ordinary reply. */
+  readonly zxid: (zxid: bigint) => void
+  /** A watch fired; the path is the server's. */
+  readonly notified: (type: number, path: string) => void
+  /** A slot of the in-flight window became free. */
+  readonly answered: () => void
+}
+
+export interface Limits {
+  /** In bytes. */
+  readonly maxRequestSize: number
+  /** In bytes. */
+  readonly maxReplySize: number
+  /** In ms, 0 for none. */
+  readonly requestTimeout: number
+}
+
+const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
+
+const messageOf = (error: Socket.SocketError): string => {
+  const { reason } = error
+  if (reason._tag === "SocketCloseError") return "closed by the server"
+  if (reason._tag === "SocketOpenError" && reason.kind === "Timeout") return "no connection in time"
+  return "cause" in reason && reason.cause instanceof Error && reason.cause.message !== ""
+    ? reason.cause.message
+    : reason.message
+}
+
+const lost = (error: Socket.SocketError): ConnectionError => failure(new ConnectionLoss({ detail: messageOf(error) }))
+
+/** First in, first out, without moving elements. */
+class Fifo {
+  private items: Array<Pending | undefined> = []
+  private head = 0
+
+  get size(): number {
+    return this.items.length - this.head
+  }
+
+  get first(): Pending | undefined {
+    return this.items[this.head]
+  }
+
+  push(pending: Pending): void {
+    this.items.push(pending)
+  }
+
+  shift(): Pending | undefined {
+    const pending = this.items[this.head]
+    if (pending === undefined) return undefined
+    this.items[this.head++] = undefined
+    if (this.head === this.items.length) {
+      this.items.length = this.head = 0
+    } else if (this.head > 16_384) {
+      this.items = this.items.slice(this.head)
+      this.head = 0
+    }
+    return pending
+  }
+}
+
+export class Connection {
+  /** Monotonic ms at which bytes last came; any byte is a sign of life. */
+  lastReceived: number
+  /** Monotonic ms of the last write; the ping clock. */
+  lastSent: number
+  private readonly clock: Clock.Clock
+  private readonly limits: Limits
+  private readonly listener: Listener
+  private readonly nextXid: () => number
+  private readonly writer = new Jute.Writer()
+  private readonly frames: Frames
+  private readonly pending = new Fifo()
+  private readonly auths = new Fifo()
+  private response: typeof Protocol.ConnectResponse.Type | undefined
+  private refusal: ConnectionError | undefined
+  private parked: ((blocks: Effect.Effect<Array<Uint8Array>>) => void) | undefined
+  private scheduled = false
+  private ended: ConnectionError | undefined
+  // One sample at a time proves the session: the newest request of a write, and when that write was made.
+  private enqueued = 0
+  private answered = 0
+  private sample = 0
+  private sampleAt = 0
+  private pingAt = 0
+  private pinging = false
+
+  constructor(options: {
+    readonly clock: Clock.Clock
+    readonly limits: Limits
+    readonly listener: Listener
+    readonly nextXid: () => number
+  }) {
+    this.clock = options.clock
+    this.limits = options.limits
+    this.listener = options.listener
+    this.nextXid = options.nextXid
+    this.lastReceived = this.lastSent = this.now()
+    this.frames = new Frames(largestHandshake, {
+      frame: (reader) => this.response === undefined ? this.onConnectResponse(reader) : this.onReply(reader),
+      oversize: (reader, size) => this.onOversize(reader, size)
+    })
+  }
+
+  /** Monotonic time in ms. */
+  now(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  }
+
+  get inFlight(): number {
+    return this.pending.size
+  }
+
+  get isOpen(): boolean {
+    return this.ended === undefined
+  }
+
+  // -------------------------------------------------------------------------
+  // writing
+  // -------------------------------------------------------------------------
+
+  /** Encodes a request behind all others. Too large a one fails alone, unsent. */
+  enqueue(pending: Pending): void {
+    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    const { writer } = this
+    writer.begin()
+    writer.int(pending.xid = this.nextXid())
+    if (!this.encode(pending)) return
+    if (this.limits.requestTimeout > 0) pending.sentAt = this.now()
+    this.enqueued++
+    this.pending.push(pending)
+    this.schedule()
+  }
+
+  /** Authentication is answered out of order, under an xid of its own. */
+  enqueueAuth(pending: Pending): void {
+    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    this.writer.begin()
+    this.writer.int(pending.xid = Protocol.Xid.Auth)
+    if (!this.encode(pending)) return
+    this.auths.push(pending)
+    this.schedule()
+  }
+
+  ping(): void {
+    this.pinging = true
+    this.pingAt = this.now()
+    this.writer.begin()
+    this.writer.int(Protocol.Xid.Ping)
+    this.writer.int(OpCode.Ping)
+    this.writer.end()
+    this.schedule()
+  }
+
+  private encode(pending: Pending): boolean {
+    const { writer } = this
+    writer.int(pending.call.opCode)
+    pending.call.request.write(writer, pending.request)
+    const size = writer.end()
+    const limit = this.limits.maxRequestSize
+    if (size <= limit) return true
+    writer.undo(size)
+    pending.fail(new TooLarge({ what: "request", size, limit }), "NotApplied")
+    return false
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.parked === undefined) return
+    this.scheduled = true
+    queueMicrotask(this.flush)
+  }
+
+  private readonly flush = (): void => {
+    this.scheduled = false
+    const { parked } = this
+    if (parked === undefined || this.writer.isEmpty) return
+    this.parked = undefined
+    parked(Effect.succeed(this.drain()))
+  }
+
+  private drain(): Array<Uint8Array> {
+    this.lastSent = this.now()
+    if (this.sample <= this.answered) {
+      this.sample = this.enqueued
+      this.sampleAt = this.lastSent
+    }
+    return this.writer.drain()
+  }
+
+  // -------------------------------------------------------------------------
+  // reading
+  // -------------------------------------------------------------------------
+
+  private onConnectResponse(reader: Jute.Reader): void {
+    if (reader.remaining < smallestConnectResponse) {
+      // A read-only server without local sessions answers with a bare reply header.
+      reader.offset += 12
+      const code = reader.remaining === 4 ? reader.int() : ErrorCode.SystemError
+      this.refusal = failure(reasonOf(code, "connect"))
+      return
+    }
+    this.response = connectResponse.read(reader)
+    this.frames.limit = this.limits.maxReplySize
+  }
+
+  private onReply(reader: Jute.Reader): void {
+    const at = reader.take(16)
+    const { view } = reader
+    const xid = view.getInt32(at)
+    if (xid === Protocol.Xid.Notification) {
+      const { path, type } = watcherEvent.read(reader)
+      return this.listener.notified(type, path)
+    }
+    const code = view.getInt32(at + 12)
+    if (xid === Protocol.Xid.Ping) return this.onPing(code)
+    if (xid === Protocol.Xid.Auth) return this.onAuth(code)
+    const pending = this.settle(xid)
+    // Zxids that are 0 or -1 are no positions; a ping's or an event's zxid may be ahead of what we were told.
+    if (view.getInt32(at + 4) >= 0) this.listener.zxid(view.getBigInt64(at + 4))
+    if (code === 0) this.succeed(pending, reader)
+    else pending.refuse(code)
+    this.listener.answered()
+  }
+
+  private onOversize(reader: Jute.Reader, size: number): void {
+    const limit = this.frames.limit
+    if (this.response === undefined) throw reader.problem(`a handshake of ${size} bytes`)
+    const xid = reader.int()
+    if (xid < 0) throw reader.problem(`a frame of ${size} bytes for xid ${xid}, limit ${limit}`)
+    // The reply was skipped, not the request: what it did is done.
+    this.settle(xid).fail(new TooLarge({ what: "reply", size, limit }), "Unknown")
+    this.listener.answered()
+  }
+
+  /** Takes the oldest request, which this reply must belong to. */
+  private settle(xid: number): Pending {
+    const pending = this.pending.first
+    if (pending === undefined) throw new Jute.JuteError({ detail: `a reply to xid ${xid}, which nobody awaits` })
+    if (pending.xid !== xid) {
+      throw new Jute.JuteError({ detail: `a reply to xid ${xid} where ${pending.xid} is due` })
+    }
+    this.pending.shift()
+    if (++this.answered === this.sample) this.listener.proven(this.sampleAt)
+    return pending
+  }
+
+  private succeed(pending: Pending, reader: Jute.Reader): void {
+    let value: unknown
+    try {
+      value = pending.call.read(reader)
+    } catch (error) {
+      const detail = error instanceof Jute.JuteError ? error.detail : String(error)
+      pending.fail(new ProtocolReason({ detail: `unreadable reply: ${detail}` }), "Unknown")
+      throw error
+    }
+    pending.succeed(value)
+  }
+
+  private onPing(code: number): void {
+    if (code !== 0) throw failure(reasonOf(code, "ping"))
+    if (!this.pinging) return
+    this.pinging = false
+    this.listener.proven(this.pingAt)
+  }
+
+  private onAuth(code: number): void {
+    const pending = this.auths.shift()
+    if (pending === undefined) throw new Jute.JuteError({ detail: "an answer to authentication that nobody awaits" })
+    if (code === 0) pending.succeed(undefined)
+    else pending.refuse(code)
+  }
+
+  private readonly onChunks = (chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void, ConnectionError> => {
+    this.lastReceived = this.now()
+    try {
+      for (const chunk of chunks) this.frames.push(chunk)
+      return Effect.void
+    } catch (error) {
+      // Nothing a peer sends may throw past this line.
+      return Effect.fail(
+        error instanceof ConnectionError
+          ? error
+          : failure(new ProtocolReason({ detail: error instanceof Jute.JuteError ? error.detail : String(error) }))
+      )
+    }
+  }
+
+  // -------------------------------------------------------------------------
+  // life
+  // -------------------------------------------------------------------------
+
+  /** Dials and shakes hands. Whoever owns the scope owns the socket. */
+  open(
+    socket: Socket.Socket,
+    request: typeof Protocol.ConnectRequest.Type
+  ): Effect.Effect<
+    {
+      readonly response: typeof Protocol.ConnectResponse.Type
+      readonly serve: (timeout: number, deadline: () => number) => Effect.Effect<never, ConnectionError>
+    },
+    ConnectionError,
+    Scope.Scope
+  > {
+    return Effect.mapError(
+      Effect.gen({ self: this }, function*() {
+        const pull = yield* Socket.readerBytes(socket)
+        const socketWriter = yield* socket.writer
+        this.writer.begin()
+        connectRequest.write(this.writer, request)
+        this.writer.end()
+        yield* socketWriter.writeAll(this.drain() as [Uint8Array])
+        while (this.response === undefined) {
+          yield* this.onChunks(yield* pull)
+          if (this.refusal !== undefined) return yield* this.refusal
+        }
+        const read = Effect.forever(Effect.flatMap(pull, this.onChunks), { disableYield: true })
+        const write = Effect.forever(Effect.flatMap(this.awaitBlocks, (blocks) => {
+          const [only] = blocks
+          return only !== undefined && blocks.length === 1
+            ? socketWriter.write(only)
+            : socketWriter.writeAll(blocks as [Uint8Array])
+        }), { disableYield: true })
+        return {
+          response: this.response,
+          serve: (timeout, deadline) =>
+            Effect.raceAllFirst([read, write, this.keepAlive(timeout, deadline)]).pipe(
+              Effect.mapError((error) => error._tag === "SocketError" ? lost(error) : error),
+              Effect.onExit((exit) =>
+                Effect.sync(() =>
+                  this.end(Exit.isFailure(exit) ? firstError(exit) : failure(new ConnectionLoss({ detail: "closed" })))
+                )
+              )
+            )
+        }
+      }),
+      (error) => error._tag === "SocketError" ? lost(error) : error
+    )
+  }
+
+  private readonly awaitBlocks: Effect.Effect<Array<Uint8Array>> = Effect.callback((resume) => {
+    if (this.writer.isEmpty) this.parked = resume
+    else resume(Effect.succeed(this.drain()))
+  })
+
+  /** Pings when we were silent, gives up when the server was. */
+  private keepAlive(timeout: number, deadline: () => number): Effect.Effect<never, ConnectionError> {
+    const pingAfter = timeout / 3
+    const silentAfter = timeout * 2 / 3
+    const { requestTimeout } = this.limits
+    return Effect.gen({ self: this }, function*() {
+      let suspected = false
+      while (true) {
+        const now = this.now()
+        const headDue = requestTimeout === 0
+          ? Infinity
+          : (this.pending.first?.sentAt ?? now) + requestTimeout
+        const silence = this.lastReceived + silentAfter
+        if (now >= silence || now >= deadline() || now >= headDue) {
+          if (suspected) {
+            if (now >= headDue) {
+              const reason = new RequestTimeout({ millis: requestTimeout })
+              this.pending.shift()?.fail(reason, "Unknown")
+              return yield* failure(reason)
+            }
+            return yield* failure(
+              new ConnectionLoss({ detail: `the server was silent for ${Math.round(now - this.lastReceived)} ms` })
+            )
+          }
+          // After a stall of the event loop this timer runs before the socket is read: look once more.
+          suspected = true
+          yield* Effect.sleep(1)
+          continue
+        }
+        suspected = false
+        if (now >= this.lastSent + pingAfter) {
+          this.ping()
+          this.lastSent = now
+        }
+        const wake = Math.min(this.lastSent + pingAfter, silence, headDue, deadline())
+        yield* Effect.sleep(Math.max(1, Math.ceil(wake - now)))
+      }
+    })
+  }
+
+  /** Fails everything that waits for an answer, once and in order. */
+  private end(error: ConnectionError): void {
+    if (this.ended !== undefined) return
+    this.ended = error
+    this.parked = undefined
+    const { reason } = error
+    for (let auth = this.auths.shift(); auth !== undefined; auth = this.auths.shift()) auth.fail(reason, "Unknown")
+    for (let next = this.pending.shift(); next !== undefined; next = this.pending.shift()) next.fail(reason, "Unknown")
+  }
+}
+
+const firstError = (exit: Exit.Failure<never, ConnectionError>): ConnectionError => {
+  for (const reason of exit.cause.reasons) if (reason._tag === "Fail") return reason.error
+  return failure(new ConnectionLoss({ detail: "closed by us" }))
+}

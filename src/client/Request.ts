@@ -1,0 +1,146 @@
+/**
+ * One request from its encoding to its answer.
+ */
+import * as Exit from "effect/Exit"
+import { ErrorCode } from "../jute/ErrorCode.ts"
+import * as Jute from "../jute/Jute.ts"
+import type * as Protocol from "../jute/Protocol.ts"
+import {
+  AuthFailed,
+  AuthRequired,
+  ConnectionError,
+  ConnectionLoss,
+  EphemeralOnLocalSession,
+  NotReadOnly,
+  type Outcome,
+  type Reason,
+  RequestTimeout,
+  ServerError,
+  SessionExpired,
+  SessionMoved,
+  Throttled,
+  Unimplemented
+} from "../ZooKeeperError.ts"
+
+/** What the caller named: errors speak of it. */
+export interface Subject {
+  /** The caller's path, or `undefined` where an operation has none. */
+  readonly path: string | undefined
+  /** The version that was expected, -1 for any. */
+  readonly version?: number
+}
+
+/** How one public operation is asked and answered. */
+export interface Call<Request, Value, Failure> {
+  readonly name: string
+  readonly opCode: number
+  readonly request: Jute.LayoutOf<Request>
+  readonly read: (reader: Jute.Reader) => Value
+  /** Reads have no effect: when their reply is lost, nothing was applied. */
+  readonly isRead: boolean
+  /** Answers that are about the znode, by code. */
+  readonly failures: { readonly [code: number]: (subject: Subject) => Failure }
+}
+
+/** Describes an operation once; the connection only follows it. */
+export const call = <Request, Response, Value, Failure = never>(
+  name: string,
+  operation: Protocol.Operation<Request, Response>,
+  options: {
+    readonly value: (response: Response) => Value
+    readonly failures?: { readonly [code: number]: (subject: Subject) => Failure }
+    readonly isRead?: boolean
+  }
+): Call<Request, Value, Failure> => {
+  const response = Jute.layoutOf(operation.response)
+  return {
+    name,
+    opCode: operation.opCode,
+    request: Jute.layoutOf(operation.request),
+    read: (reader) => options.value(response.read(reader)),
+    isRead: options.isRead ?? false,
+    failures: options.failures ?? {}
+  }
+}
+
+/** The reason that a code stands for where it is not about a znode. */
+export const reasonOf = (code: number, operation: string): Reason => {
+  switch (code) {
+    case ErrorCode.ConnectionLoss:
+    case ErrorCode.OperationTimeout:
+      return new ConnectionLoss({ detail: "the server lost it" })
+    case ErrorCode.SessionExpired:
+      return new SessionExpired({})
+    case ErrorCode.SessionMoved:
+      return new SessionMoved({})
+    case ErrorCode.AuthFailed:
+      return new AuthFailed({})
+    case ErrorCode.SessionClosedRequireAuth:
+      return new AuthRequired({})
+    case ErrorCode.NotReadOnly:
+      return new NotReadOnly({})
+    case ErrorCode.Throttled:
+      return new Throttled({})
+    case ErrorCode.Unimplemented:
+      return new Unimplemented({ operation })
+    case ErrorCode.EphemeralOnLocalSession:
+      return new EphemeralOnLocalSession({})
+    case ErrorCode.RequestTimeout:
+      return new RequestTimeout({ millis: 0 })
+    default:
+      return new ServerError({ code })
+  }
+}
+
+const outcomeOf = (code: number): Outcome =>
+  code === ErrorCode.ConnectionLoss || code === ErrorCode.OperationTimeout || code === ErrorCode.RequestTimeout
+    ? "Unknown"
+    : "NotApplied"
+
+/** A request that waits: for a connection, then for its answer. */
+export class Pending<Value = unknown, Failure = unknown> {
+  xid = 0
+  /** When it was encoded, in monotonic ms; kept only where a request timeout is set. */
+  sentAt = 0
+  /** Its caller went away before it was sent: it must not be sent any more. */
+  cancelled = false
+  readonly call: Call<any, Value, Failure>
+  readonly request: unknown
+  readonly subject: Subject
+  private readonly resume: (exit: Exit.Exit<Value, Failure | ConnectionError>) => void
+
+  constructor(
+    operation: Call<any, Value, Failure>,
+    request: unknown,
+    subject: Subject,
+    resume: (exit: Exit.Exit<Value, Failure | ConnectionError>) => void
+  ) {
+    this.call = operation
+    this.request = request
+    this.subject = subject
+    this.resume = resume
+  }
+
+  succeed(value: Value): void {
+    this.resume(Exit.succeed(value))
+  }
+
+  /** Completes with what the reply's code says. */
+  refuse(code: number): void {
+    const failure = this.call.failures[code]
+    if (failure !== undefined) this.resume(Exit.fail(failure(this.subject)))
+    else this.fail(reasonOf(code, this.call.name), outcomeOf(code))
+  }
+
+  fail(reason: Reason, outcome: Outcome): void {
+    const { path } = this.subject
+    this.resume(Exit.fail(
+      new ConnectionError({
+        reason,
+        outcome: this.call.isRead ? "NotApplied" : outcome,
+        operation: this.call.name,
+        ...(path === undefined ? {} : { path })
+      })
+    ))
+  }
+}
