@@ -48,6 +48,8 @@ export interface Listener {
   readonly notified: (type: number, path: string) => void
   /** A slot of the in-flight window became free. */
   readonly answered: () => void
+  /** Why the connection was given up from our side. */
+  readonly interrupted: () => Reason
 }
 
 export interface Limits {
@@ -371,7 +373,7 @@ export class Connection {
               Effect.mapError((error) => error._tag === "SocketError" ? lost(error) : error),
               Effect.onExit((exit) =>
                 Effect.sync(() =>
-                  this.end(Exit.isFailure(exit) ? firstError(exit) : failure(new ConnectionLoss({ detail: "closed" })))
+                  this.end(Exit.isFailure(exit) && firstError(exit) || failure(this.listener.interrupted()))
                 )
               )
             )
@@ -437,7 +439,7 @@ export class Connection {
   }
 }
 
-const firstError = (exit: Exit.Failure<never, ConnectionError>): ConnectionError => {
+const firstError = (exit: Exit.Failure<never, ConnectionError>): ConnectionError | undefined => {
   for (const reason of exit.cause.reasons) if (reason._tag === "Fail") return reason.error
-  return failure(new ConnectionLoss({ detail: "closed by us" }))
+  return undefined
 }

@@ -98,22 +98,23 @@ const outcomeOf = (code: number): Outcome =>
     : "NotApplied"
 
 /** A request that waits: for a connection, then for its answer. */
-export class Pending<Value = unknown, Failure = unknown> {
+export class Pending {
   xid = 0
   /** When it was encoded, in monotonic ms; kept only where a request timeout is set. */
   sentAt = 0
   /** Its caller went away before it was sent: it must not be sent any more. */
   cancelled = false
-  readonly call: Call<any, Value, Failure>
+  // `make` checks that these four belong together; in the list of what is pending nobody needs to know their types.
+  readonly call: Call<any, any, any>
   readonly request: unknown
   readonly subject: Subject
-  private readonly resume: (exit: Exit.Exit<Value, Failure | ConnectionError>) => void
+  private readonly resume: (exit: Exit.Exit<any, any>) => void
 
-  constructor(
-    operation: Call<any, Value, Failure>,
+  private constructor(
+    operation: Call<any, any, any>,
     request: unknown,
     subject: Subject,
-    resume: (exit: Exit.Exit<Value, Failure | ConnectionError>) => void
+    resume: (exit: Exit.Exit<any, any>) => void
   ) {
     this.call = operation
     this.request = request
@@ -121,7 +122,16 @@ export class Pending<Value = unknown, Failure = unknown> {
     this.resume = resume
   }
 
-  succeed(value: Value): void {
+  static make<Request, Value, Failure>(
+    operation: Call<Request, Value, Failure>,
+    request: Request,
+    subject: Subject,
+    resume: (exit: Exit.Exit<Value, Failure | ConnectionError>) => void
+  ): Pending {
+    return new Pending(operation, request, subject, resume)
+  }
+
+  succeed(value: unknown): void {
     this.resume(Exit.succeed(value))
   }
 

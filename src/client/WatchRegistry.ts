@@ -94,6 +94,13 @@ const failureOf = (exit: Exit.Exit<unknown, ConnectionError>): Reason | undefine
   return undefined
 }
 
+/** One packet that arms watches; `settled` must be told how it went. */
+export interface Batch {
+  readonly call: Call<any, undefined, never>
+  readonly request: unknown
+  readonly settled: (exit: Exit.Exit<unknown, ConnectionError>) => void
+}
+
 /** The only way in which a registry talks to the server; `undefined` while there is none. */
 export type Send = (pending: Pending) => void
 
@@ -176,7 +183,7 @@ export class WatchRegistry {
     onError?: (reason: Reason) => void
   ): void {
     this.send?.(
-      new Pending<undefined, never>(operation, request, { path: undefined }, (exit) => {
+      Pending.make(operation, request, { path: undefined }, (exit) => {
         const reason = failureOf(exit)
         if (reason !== undefined) onError?.(reason)
       })
@@ -266,6 +273,9 @@ export class WatchRegistry {
       else if (tag === "NodeCreated") entry.exists = true
       if (entry.mode === "once") this.consumed(path, entry, tag)
       if (tag !== "NodeChildrenChanged" || entry.mode !== "recursive") this.deliver(entry, tag, path)
+      if (!this.persistent) {
+        for (const consumer of [...entry.consumers]) if (consumer.kind === "persistent") consumer.gap("OneShot")
+      }
     }
     if (this.recursive === 0 || tag === "NodeChildrenChanged") return
     for (let ancestor = path; ancestor !== "/";) {
@@ -315,9 +325,9 @@ export class WatchRegistry {
    * A connection is there: requests that arm everything, to be sent before all
    * others. `relativeZxid` is the last zxid that the old connection showed.
    */
-  connected(send: Send, options: { readonly relativeZxid: bigint; readonly newSession: boolean }): Array<Pending> {
+  connected(send: Send, options: { readonly relativeZxid: bigint; readonly newSession: boolean }): Array<Batch> {
     this.send = send
-    const batches: Array<Pending> = []
+    const batches: Array<Batch> = []
     let lists = emptyLists()
     let size = 0
     const flush = () => {
@@ -364,20 +374,23 @@ export class WatchRegistry {
     if (mode === "recursive" && !once) put(lists.persistentRecursiveWatches, path)
   }
 
-  private batch(relativeZxid: bigint, lists: Lists): Pending {
+  private batch(relativeZxid: bigint, lists: Lists): Batch {
     const known = lists.persistentWatches.length > 0 || lists.persistentRecursiveWatches.length > 0
     const { childWatches, dataWatches, existWatches } = lists
     return known
-      ? new Pending<undefined, never>(setWatches2, { relativeZxid, ...lists }, { path: undefined }, (exit) => {
+      ? {
+        call: setWatches2,
+        request: { relativeZxid, ...lists },
         // Servers before 3.6 close the connection on it; the next one is armed with what they know.
-        if (failureOf(exit)?._tag === "Unimplemented") this.persistent = false
-      })
-      : new Pending<undefined, never>(
-        setWatches,
-        { relativeZxid, dataWatches, existWatches, childWatches },
-        { path: undefined },
-        () => undefined
-      )
+        settled: (exit) => {
+          if (failureOf(exit)?._tag === "Unimplemented") this.persistent = false
+        }
+      }
+      : {
+        call: setWatches,
+        request: { relativeZxid, dataWatches, existWatches, childWatches },
+        settled: () => undefined
+      }
   }
 
   /** Tells everyone that events may have been missed; those who lost theirs for good are ended. */
