@@ -2,6 +2,7 @@
  * One request from its encoding to its answer.
  */
 import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import * as Jute from "../jute/Jute.ts"
 import type * as Protocol from "../jute/Protocol.ts"
@@ -38,28 +39,42 @@ export interface Call<Request, Value, Failure> {
   readonly read: (reader: Jute.Reader) => Value
   /** Reads have no effect: when their reply is lost, nothing was applied. */
   readonly isRead: boolean
+  /** What the answer "there is no such znode" is worth, where that is no failure. */
+  readonly absent: Option.Option<Value>
   /** Answers that are about the znode, by code. */
   readonly failures: { readonly [code: number]: (subject: Subject) => Failure }
 }
 
+/** A code that is about the znode, and the error it becomes. */
+export interface Failing<Failure> {
+  readonly code: number
+  readonly make: (subject: Subject) => Failure
+}
+
 /** Describes an operation once; the connection only follows it. */
-export const call = <Request, Response, Value, Failure = never>(
+export const call = <Request, Response, Value, const Failures extends ReadonlyArray<Failing<unknown>> = readonly []>(
   name: string,
   operation: Protocol.Operation<Request, Response>,
   options: {
     readonly value: (response: Response) => Value
-    readonly failures?: { readonly [code: number]: (subject: Subject) => Failure }
+    readonly absent?: Value
+    readonly failures?: Failures
     readonly isRead?: boolean
   }
-): Call<Request, Value, Failure> => {
+): Call<Request, Value, ReturnType<Failures[number]["make"]>> => {
   const response = Jute.layoutOf(operation.response)
+  const failures: Record<number, (subject: Subject) => ReturnType<Failures[number]["make"]>> = {}
+  for (const { code, make } of options.failures ?? []) {
+    failures[code] = make as (subject: Subject) => ReturnType<Failures[number]["make"]>
+  }
   return {
     name,
     opCode: operation.opCode,
     request: Jute.layoutOf(operation.request),
     read: (reader) => options.value(response.read(reader)),
     isRead: options.isRead ?? false,
-    failures: options.failures ?? {}
+    absent: options.absent === undefined ? Option.none() : Option.some(options.absent),
+    failures
   }
 }
 
@@ -137,6 +152,8 @@ export class Pending {
 
   /** Completes with what the reply's code says. */
   refuse(code: number): void {
+    const { absent } = this.call
+    if (code === ErrorCode.NoNode && Option.isSome(absent)) return this.resume(Exit.succeed(absent.value))
     const failure = this.call.failures[code]
     if (failure !== undefined) this.resume(Exit.fail(failure(this.subject)))
     else this.fail(reasonOf(code, this.call.name), outcomeOf(code))

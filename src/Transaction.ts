@@ -1,0 +1,154 @@
+/**
+ * Operations that are applied all together or not at all.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Transaction from "effect-zookeeper/Transaction"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ *
+ * export const move = Effect.gen(function*() {
+ *   const zk = yield* ZooKeeper
+ *   const [created] = yield* zk.transaction([
+ *     Transaction.create("/done/1", "result"),
+ *     Transaction.remove("/todo/1")
+ *   ])
+ *   return created
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ */
+import type * as Duration from "effect/Duration"
+import type { Acl } from "./Acl.ts"
+import type { CreateMode, Stat } from "./Znode.ts"
+
+/**
+ * Creates a znode; its result is the path.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Create {
+  readonly _tag: "Create"
+  readonly path: string
+  readonly data: Uint8Array | string
+  readonly mode: CreateMode
+  readonly acl: ReadonlyArray<Acl> | undefined
+  readonly ttl: Duration.Input | undefined
+}
+
+/**
+ * Deletes a znode.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Delete {
+  readonly _tag: "Delete"
+  readonly path: string
+  readonly version: number
+}
+
+/**
+ * Replaces data; its result is the new Stat.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface SetData {
+  readonly _tag: "SetData"
+  readonly path: string
+  readonly data: Uint8Array | string
+  readonly version: number
+}
+
+/**
+ * Requires that a znode exists and has a version.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Check {
+  readonly _tag: "Check"
+  readonly path: string
+  readonly version: number
+}
+
+/**
+ * What a transaction may hold.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Operation = Create | Delete | SetData | Check
+
+/**
+ * The result of one operation.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Result<O extends Operation> = O extends Create ? string : O extends SetData ? Stat : void
+
+/**
+ * The results of a transaction, position by position.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Results<Operations extends ReadonlyArray<Operation>> = {
+  readonly [I in keyof Operations]: Result<Operations[I]>
+}
+
+/**
+ * Creates a znode. `makeParents` and `protected` are not to be had here.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const create = (
+  path: string,
+  data: Uint8Array | string = "",
+  options?: {
+    readonly mode?: CreateMode | undefined
+    readonly acl?: ReadonlyArray<Acl> | undefined
+    readonly ttl?: Duration.Input | undefined
+  }
+): Create => ({
+  _tag: "Create",
+  path,
+  data,
+  mode: options?.mode ?? "persistent",
+  acl: options?.acl,
+  ttl: options?.ttl
+})
+
+/**
+ * Deletes a znode, of the given version or of any.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const remove = (path: string, version: number = -1): Delete => ({ _tag: "Delete", path, version })
+
+/**
+ * Replaces the data of a znode, of the given version or of any.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const set = (path: string, data: Uint8Array | string, version: number = -1): SetData => ({
+  _tag: "SetData",
+  path,
+  data,
+  version
+})
+
+/**
+ * Requires that a znode exists, and has the given version.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const check = (path: string, version: number = -1): Check => ({ _tag: "Check", path, version })

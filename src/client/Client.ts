@@ -1,0 +1,587 @@
+/**
+ * The operations of the service on top of a session: validation, chroot, and
+ * the few that take more than one request.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type * as Socket from "effect/socket/Socket"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Acl from "../Acl.ts"
+import type { Host } from "../ConnectionString.ts"
+import { ErrorCode } from "../jute/ErrorCode.ts"
+import { OpCode } from "../jute/OpCode.ts"
+import type { MultiRequest } from "../jute/Protocol.ts"
+import * as RetryPolicy from "../RetryPolicy.ts"
+import type { Operation, Results } from "../Transaction.ts"
+import * as ZNode from "../Znode.ts"
+import * as ZnodePath from "../ZnodePath.ts"
+import type { CreateError, Data, OperationError, Service, Watched } from "../ZooKeeper.ts"
+import {
+  BadArguments,
+  ConnectionError,
+  NoAuth,
+  NoNode,
+  type NotEmpty,
+  Protocol as ProtocolReason,
+  type QuotaExceeded,
+  TransactionFailed
+} from "../ZooKeeperError.ts"
+import * as Calls from "./Calls.ts"
+import * as FourLetterWord from "./FourLetterWord.ts"
+import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
+import type { Session } from "./Session.ts"
+import * as Watches from "./Watches.ts"
+
+const encoder = new TextEncoder()
+const bytesOf = (data: Data): Uint8Array => typeof data === "string" ? encoder.encode(data) : data
+
+const refuse = (argument: string, value: unknown, problem: string): BadArguments =>
+  new BadArguments({ argument, value: String(value).slice(0, 100), problem })
+
+const longestTtl = 2 ** 40 - 1
+/** Paths that one multi-read asks for at first; it is halved where the reply is too large. */
+const readTogether = 256
+
+const isInt32 = (value: number): boolean => (value | 0) === value
+
+const equal = (left: Uint8Array, right: Uint8Array): boolean =>
+  left.length === right.length && left.every((byte, index) => byte === right[index])
+
+/** A lost reply to a write: it may have been applied. */
+const isUnknown = (error: { readonly _tag: string }): error is ConnectionError =>
+  error instanceof ConnectionError && error.outcome === "Unknown" && error.reason._tag !== "TooLarge"
+
+type MultiOperation = (typeof MultiRequest.Type)[number]
+
+export const make = (options: {
+  readonly session: Session
+  readonly chroot: string
+  readonly defaultAcl: ReadonlyArray<Acl.Acl>
+  readonly dial: (host: Host) => Effect.Effect<Socket.Socket>
+  readonly secret: (credential: Redacted.Redacted<string> | string) => Redacted.Redacted<Uint8Array>
+}): Service => {
+  const { chroot, defaultAcl, session } = options
+  const serverPath = (path: string): string => chroot === "" ? path : ZnodePath.withChroot(chroot, path)
+  const clientPath = (path: string): string => chroot === "" ? path : ZnodePath.stripChroot(chroot, path)
+
+  // -------------------------------------------------------------------------
+  // asking
+  // -------------------------------------------------------------------------
+
+  const ask = <Request, Value, Failure>(
+    call: Call<Request, Value, Failure>,
+    request: Request,
+    subject: Subject
+  ): Effect.Effect<Value, Failure | ConnectionError> =>
+    Effect.callback((resume) => {
+      const pending = Pending.make(call, request, subject, resume)
+      // Once sent, it keeps its place in the order whatever becomes of its caller.
+      if (session.submit(pending)) {
+        return Effect.sync(() => {
+          pending.cancelled = true
+        })
+      }
+    })
+
+  /** Validates, then asks: nothing malformed is ever sent. */
+  const onPath = <A, E, R>(
+    path: string,
+    f: (serverPath: string) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | BadArguments, R> => {
+    const problem = ZnodePath.problemOf(path)
+    return problem === undefined ? f(serverPath(path)) : Effect.fail(refuse("path", path, problem))
+  }
+
+  const versionProblem = (version: number): BadArguments | undefined =>
+    isInt32(version) && (version >= -1 || version < -1)
+      ? undefined
+      : refuse("version", version, "must be a whole number of 32 bits; -1 means any")
+
+  const onVersion = <A, E, R>(
+    path: string,
+    version: number,
+    f: (serverPath: string) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E | BadArguments, R> => {
+    const problem = versionProblem(version)
+    return problem === undefined ? onPath(path, f) : Effect.fail(problem)
+  }
+
+  // -------------------------------------------------------------------------
+  // creating
+  // -------------------------------------------------------------------------
+
+  const createProblem = (path: string, mode: ZNode.CreateMode, acl: ReadonlyArray<Acl.Acl>): BadArguments | undefined => {
+    const pathProblem = ZNode.isSequential(mode) ? ZnodePath.sequentialProblemOf(path) : ZnodePath.problemOf(path)
+    if (pathProblem !== undefined) return refuse("path", path, pathProblem)
+    const aclProblem = Acl.problemOf(acl)
+    return aclProblem === undefined ? undefined : refuse("acl", JSON.stringify(acl), aclProblem)
+  }
+
+  const ttlOf = (mode: ZNode.CreateMode, ttl: Duration.Input | undefined): number | BadArguments => {
+    const takesTtl = mode === "persistentTtl" || mode === "persistentSequentialTtl"
+    if (!takesTtl) return ttl === undefined ? 0 : refuse("ttl", ttl, `mode ${mode} has no ttl`)
+    const millis = ttl === undefined ? Number.NaN : Duration.toMillis(ttl)
+    return Number.isSafeInteger(millis) && millis >= 1 && millis <= longestTtl
+      ? millis
+      : refuse("ttl", ttl, `must be between 1 ms and ${longestTtl} ms`)
+  }
+
+  const created = (path: string) => clientPath(path)
+
+  const createOnce = (
+    path: string,
+    data: Data,
+    mode: ZNode.CreateMode,
+    acl: ReadonlyArray<Acl.Acl>,
+    ttl: number
+  ): Effect.Effect<ZNode.Created, CreateError> => {
+    const request = { path: serverPath(path), data: bytesOf(data), acl, flags: ZNode.flagOf(mode) }
+    const asked = mode === "container"
+      ? ask(Calls.createContainer, request, { path })
+      : ttl > 0
+      ? ask(Calls.createTtl, { ...request, ttl }, { path })
+      : ask(Calls.createWithStat, request, { path })
+    return chroot === ""
+      ? asked
+      : Effect.map(asked, ({ path: full, stat }) => ({ path: created(full), stat }))
+  }
+
+  /** A create whose reply was lost, found by its unique name; one of another session is not ours. */
+  const findProtected = (
+    path: string,
+    guid: string,
+    ephemeral: boolean
+  ): Effect.Effect<Option.Option<ZNode.Created>, CreateError> => {
+    const parent = ZnodePath.parent(path)
+    return Effect.gen(function*() {
+      const names = yield* ask(Calls.getChildren, { path: serverPath(parent), watch: false }, { path: parent })
+      const name = names.find((candidate) => candidate.startsWith(`_c_${guid}-`))
+      if (name === undefined) return Option.none()
+      const found = ZnodePath.join(parent, name)
+      const stat = yield* ask(Calls.exists, { path: serverPath(found), watch: false }, { path: found })
+      return !ephemeral || stat.ephemeralOwner === session.currentId ? Option.some({ path: found, stat }) : Option.none()
+    }).pipe(
+      Effect.catchTag("NoNode", () => Effect.succeedNone),
+      // The look-up itself may meet the next cut: it is a read, and waits for the connection.
+      Effect.retry({ while: (error) => error._tag === "ConnectionError" && error.isRetryable, times: 16 })
+    )
+  }
+
+  const createProtected = (
+    path: string,
+    guid: string,
+    mode: ZNode.CreateMode,
+    attempt: Effect.Effect<ZNode.Created, CreateError>
+  ): Effect.Effect<ZNode.Created, CreateError> =>
+    Effect.catchIf(attempt, isUnknown, () =>
+      Effect.flatMap(
+        findProtected(path, guid, mode.startsWith("ephemeral")),
+        Option.match({
+          onNone: () => createProtected(path, guid, mode, attempt),
+          onSome: Effect.succeed
+        })
+      ))
+
+  const withParents = <A>(
+    path: string,
+    acl: ReadonlyArray<Acl.Acl>,
+    create: Effect.Effect<A, CreateError>
+  ): Effect.Effect<A, CreateError> =>
+    Effect.catchTag(create, "NoNode", () => Effect.andThen(ensurePath(ZnodePath.parent(path), acl), create))
+
+  const createWithStat: Service["createWithStat"] = (path, data = "", settings = {}) => {
+    const mode = settings.mode ?? "persistent"
+    const acl = settings.acl ?? defaultAcl
+    const problem = createProblem(path, mode, acl)
+    if (problem !== undefined) return Effect.fail(problem)
+    const ttl = ttlOf(mode, settings.ttl)
+    if (typeof ttl !== "number") return Effect.fail(ttl)
+    return Effect.suspend(() => {
+      const guid = settings.protected === true ? globalThis.crypto.randomUUID() : undefined
+      const target = guid === undefined
+        ? path
+        : ZnodePath.join(ZnodePath.parent(path), `_c_${guid}-${path.slice(path.lastIndexOf("/") + 1)}`)
+      const once = createOnce(target, data, mode, acl, ttl)
+      const safe = guid === undefined ? once : createProtected(target, guid, mode, once)
+      return settings.makeParents === true ? withParents(target, acl, safe) : safe
+    })
+  }
+
+  const create: Service["create"] = (path, data = "", settings) => {
+    const mode = settings?.mode ?? "persistent"
+    const simple = settings?.protected !== true && settings?.makeParents !== true && ZNode.flagOf(mode) < 4
+    if (!simple) return Effect.map(createWithStat(path, data, settings), (node) => node.path)
+    const acl = settings?.acl ?? defaultAcl
+    const problem = createProblem(path, mode, acl)
+    if (problem !== undefined) return Effect.fail(problem)
+    const ttl = ttlOf(mode, settings?.ttl)
+    if (typeof ttl !== "number") return Effect.fail(ttl)
+    const asked = ask(
+      Calls.create,
+      { path: serverPath(path), data: bytesOf(data), acl, flags: ZNode.flagOf(mode) },
+      { path }
+    )
+    return chroot === "" ? asked : Effect.map(asked, created)
+  }
+
+  const ensurePath: Service["ensurePath"] = (path, acl = defaultAcl) => {
+    const problem = createProblem(path, "persistent", acl)
+    if (problem !== undefined) return Effect.fail(problem)
+    const make = (at: string): ReturnType<Service["ensurePath"]> =>
+      ask(Calls.create, { path: serverPath(at), data: new Uint8Array(0), acl, flags: 0 }, { path: at }).pipe(
+        Effect.asVoid,
+        Effect.catchTag("NodeExists", () => Effect.void),
+        Effect.catchTag("NoNode", (error) =>
+          at === "/" ? Effect.fail(error) : Effect.andThen(make(ZnodePath.parent(at)), make(at))),
+        // Making sure twice is as good as once.
+        Effect.catchIf(isUnknown, () => make(at))
+      )
+    const found = ask(Calls.exists, { path: serverPath(path), watch: false }, { path })
+    return Effect.catchTag(Effect.asVoid(found), "NoNode", () => make(path))
+  }
+
+  // -------------------------------------------------------------------------
+  // reading and writing
+  // -------------------------------------------------------------------------
+
+  const get = (path: string) => onPath(path, (full) => ask(Calls.get, { path: full, watch: false }, { path }))
+
+  const exists: Service["exists"] = (path) =>
+    onPath(path, (full) =>
+      ask(Calls.existsOrNot, { path: full, watch: false }, { path }))
+
+  const set: Service["set"] = (path, data, version = -1) =>
+    onVersion(path, version, (full) =>
+      ask(Calls.set, { path: full, data: bytesOf(data), version }, { path, version }))
+
+  type UpdateError = NoNode | NoAuth | QuotaExceeded | OperationError
+
+  /** A set whose reply was lost: done, if the next version holds our bytes; not done, if nothing changed. */
+  const settleUpdate = (
+    path: string,
+    before: ZNode.Znode,
+    data: Uint8Array,
+    error: ConnectionError
+  ): Effect.Effect<Option.Option<ZNode.Znode>, UpdateError> =>
+    Effect.flatMap(RetryPolicy.retry(get(path)), (now) => {
+      if (now.stat.mzxid === before.stat.mzxid) return Effect.succeedNone
+      const next = now.stat.version === (before.stat.version + 1 | 0) && now.stat.czxid === before.stat.czxid
+      return next && equal(now.data, data) && !equal(data, before.data)
+        ? Effect.succeedSome(now)
+        : Effect.fail(error)
+    })
+
+  const update: Service["update"] = <E, R>(
+    path: string,
+    f: (data: Uint8Array, stat: ZNode.Stat) => Data | Effect.Effect<Data, E, R>
+  ): Effect.Effect<ZNode.Znode, E | UpdateError, R> =>
+    Effect.gen(function*() {
+      while (true) {
+        const before = yield* get(path)
+        const computed = f(before.data, before.stat)
+        const data = bytesOf(Effect.isEffect(computed) ? yield* computed : computed)
+        const written = yield* set(path, data, before.stat.version).pipe(
+          Effect.map((stat) => Option.some({ data, stat })),
+          Effect.catchTag("BadVersion", () => Effect.succeedNone),
+          Effect.catchIf(isUnknown, (error) => settleUpdate(path, before, data, error))
+        )
+        if (Option.isSome(written)) return written.value
+      }
+    })
+
+  const remove: Service["delete"] = (path, version = -1) =>
+    onVersion(path, version, (full) => ask(Calls.remove, { path: full, version }, { path, version }))
+
+  const deleteRecursive: Service["deleteRecursive"] = (path) => {
+    const below = (at: string): Effect.Effect<void, NoNode | NoAuth | NotEmpty | OperationError> =>
+      Effect.flatMap(
+        ask(Calls.getChildren, { path: serverPath(at), watch: false }, { path: at }),
+        (names) =>
+          Effect.forEach(names, (name) => {
+            const child = ZnodePath.join(at, name)
+            return below(child).pipe(
+              Effect.andThen(dropped(child)),
+              Effect.catchTag("NoNode", () => Effect.void)
+            )
+          }, { concurrency: 64, discard: true })
+      )
+    const dropped = (at: string) =>
+      Effect.catchTag(remove(at), "BadVersion", () => Effect.void).pipe(
+        // Somebody added a child meanwhile: once more, then it is theirs to decide.
+        Effect.catchTag("NotEmpty", () =>
+          Effect.andThen(below(at), Effect.catchTag(remove(at), "BadVersion", () => Effect.void)))
+      )
+    return onPath(path, () => Effect.andThen(below(path), dropped(path)))
+  }
+
+  // -------------------------------------------------------------------------
+  // transactions
+  // -------------------------------------------------------------------------
+
+  const operationOf = (operation: Operation): MultiOperation | BadArguments => {
+    const { path } = operation
+    if (operation._tag === "Create") {
+      const acl = operation.acl ?? defaultAcl
+      const problem = createProblem(path, operation.mode, acl)
+      if (problem !== undefined) return problem
+      const ttl = ttlOf(operation.mode, operation.ttl)
+      if (typeof ttl !== "number") return ttl
+      const request = {
+        path: serverPath(path),
+        data: bytesOf(operation.data),
+        acl,
+        flags: ZNode.flagOf(operation.mode)
+      }
+      return ttl > 0
+        ? { type: OpCode.CreateTtl, request: { ...request, ttl } }
+        : { type: operation.mode === "container" ? OpCode.CreateContainer : OpCode.Create, request }
+    }
+    const problem = ZnodePath.problemOf(path)
+    if (problem !== undefined) return refuse("path", path, problem)
+    const badVersion = versionProblem(operation.version)
+    if (badVersion !== undefined) return badVersion
+    const target = { path: serverPath(path), version: operation.version }
+    switch (operation._tag) {
+      case "Delete":
+        return { type: OpCode.Delete, request: target }
+      case "Check":
+        return { type: OpCode.Check, request: target }
+      case "SetData":
+        return { type: OpCode.SetData, request: { ...target, data: bytesOf(operation.data) } }
+    }
+  }
+
+  const culprit = (index: number, operation: Operation, code: number): TransactionFailed => {
+    const subject = {
+      path: operation.path,
+      version: operation._tag === "Create" ? -1 : operation.version
+    }
+    const failing = Calls.inTransaction.find((candidate) => candidate.code === code)
+    return new TransactionFailed({
+      index,
+      path: operation.path,
+      error: failing?.make(subject)
+        ?? new ConnectionError({ reason: reasonOf(code, "transaction"), outcome: "NotApplied", path: operation.path })
+    })
+  }
+
+  const broken = (operation: string): ConnectionError =>
+    new ConnectionError({
+      reason: new ProtocolReason({ detail: "the results do not fit the operations" }),
+      outcome: "Unknown",
+      operation
+    })
+
+  const transaction = <const Operations extends ReadonlyArray<Operation>>(
+    operations: Operations
+  ): Effect.Effect<Results<Operations>, TransactionFailed | OperationError> => {
+    if (operations.length === 0) return Effect.succeed([] as unknown as Results<Operations>)
+    const request: Array<MultiOperation> = []
+    for (const operation of operations) {
+      const encoded = operationOf(operation)
+      if (encoded instanceof BadArguments) return Effect.fail(encoded)
+      request.push(encoded)
+    }
+    return Effect.flatMap(ask(Calls.multi, request, { path: undefined }), (
+      results
+    ): Effect.Effect<Results<Operations>, TransactionFailed | ConnectionError> => {
+      const failed = results.findIndex((result) => result.type === OpCode.Error && result.err !== ErrorCode.Ok)
+      const result = results[failed]
+      const operation = operations[failed]
+      if (result?.type === OpCode.Error && operation !== undefined) return Effect.fail(culprit(failed, operation, result.err))
+      if (results.length !== operations.length) return Effect.fail(broken("transaction"))
+      // Position by position the results are those of `Results`: the server answers in order.
+      return Effect.succeed(results.map((each) =>
+        "path" in each ? created(each.path) : each.type === OpCode.SetData ? each.stat : undefined
+      ) as unknown as Results<Operations>)
+    })
+  }
+
+  // -------------------------------------------------------------------------
+  // many
+  // -------------------------------------------------------------------------
+
+  type Read = Result.Result<ZNode.Znode, NoNode | NoAuth>
+
+  const one = (path: string): Effect.Effect<Read, OperationError> =>
+    Effect.map(Effect.result(get(path)), (result) => result).pipe(
+      Effect.flatMap((result): Effect.Effect<Read, OperationError> =>
+        Result.isFailure(result) && (result.failure._tag === "ConnectionError" || result.failure._tag === "BadArguments")
+          ? Effect.fail(result.failure)
+          : Effect.succeed(result as Read)
+      )
+    )
+
+  const together = (paths: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Read>, OperationError> => {
+    const [first] = paths
+    if (first === undefined) return Effect.succeed([])
+    if (paths.length === 1) return Effect.map(one(first), (read) => [read])
+    const request = paths.map((path): MultiOperation => ({
+      type: OpCode.GetData,
+      request: { path: serverPath(path), watch: false }
+    }))
+    return Effect.flatMap(ask(Calls.multiRead, request, { path: undefined }), (results) =>
+      results.length !== paths.length
+        ? Effect.fail<OperationError>(broken("getMany"))
+        : Effect.forEach(results, (result, index) => readOf(result, paths[index] ?? "/"))).pipe(
+        Effect.catchTag("ConnectionError", (error): Effect.Effect<ReadonlyArray<Read>, OperationError> => {
+          if (error.reason._tag === "TooLarge") {
+            const half = paths.length >>> 1
+            return Effect.zipWith(together(paths.slice(0, half)), together(paths.slice(half)), (a, b) => [...a, ...b])
+          }
+          // Servers before 3.6 do not know it.
+          return error.reason._tag === "Unimplemented"
+            ? Effect.forEach(paths, one, { concurrency: "unbounded" })
+            : Effect.fail(error)
+        })
+      )
+  }
+
+  const readOf = (
+    result: { readonly type: number; readonly err?: number; readonly data?: Uint8Array | null; readonly stat?: ZNode.Stat },
+    path: string
+  ): Effect.Effect<Read, OperationError> => {
+    if (result.type === OpCode.GetData && result.stat !== undefined) {
+      return Effect.succeed(Result.succeed({ data: result.data ?? new Uint8Array(0), stat: result.stat }))
+    }
+    if (result.err === ErrorCode.NoNode) return Effect.succeed(Result.fail(new NoNode({ path })))
+    if (result.err === ErrorCode.NoAuth) return Effect.succeed(Result.fail(new NoAuth({ path })))
+    return Effect.fail(
+      new ConnectionError({
+        reason: reasonOf(result.err ?? ErrorCode.SystemError, "getMany"),
+        outcome: "NotApplied",
+        operation: "getMany",
+        path
+      })
+    )
+  }
+
+  const getMany: Service["getMany"] = (paths) => {
+    for (const path of paths) {
+      const problem = ZnodePath.problemOf(path)
+      if (problem !== undefined) return Effect.fail(refuse("path", path, problem))
+    }
+    const parts: Array<ReadonlyArray<string>> = []
+    for (let from = 0; from < paths.length; from += readTogether) parts.push(paths.slice(from, from + readTogether))
+    return Effect.map(Effect.forEach(parts, together, { concurrency: 4 }), (reads) => reads.flat())
+  }
+
+  // -------------------------------------------------------------------------
+  // watches
+  // -------------------------------------------------------------------------
+
+  const readAndWatch = <Value, Failure>(
+    path: string,
+    kind: Watches.Once["kind"],
+    call: Call<{ readonly path: string; readonly watch: boolean }, Value, Failure>
+  ) =>
+    onPath(path, (full) =>
+      Effect.flatMap(
+        Effect.acquireRelease(
+          Effect.sync(() => {
+            const once: Watches.Once = new Watches.Once(kind, path, (self) => session.watches.remove(full, self))
+            return { once, byRead: session.watches.addOnce(full, once) }
+          }),
+          ({ once }) => Effect.sync(() => session.watches.remove(full, once))
+        ),
+        ({ byRead, once }): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
+          Effect.callback((resume) => {
+            const pending = Pending.make(call, { path: full, watch: byRead }, { path }, (exit) => {
+              // In the read loop: no event can come between the answer and this.
+              if (exit._tag === "Success") {
+                once.arm()
+                session.watches.observed(full, !(Option.isOption(exit.value) && Option.isNone(exit.value)))
+                resume(Effect.succeed({ value: exit.value, event: once.event }))
+              } else {
+                session.watches.remove(full, once)
+                resume(Exit.failCause(exit.cause))
+              }
+            })
+            if (session.submit(pending)) {
+              return Effect.sync(() => {
+                pending.cancelled = true
+              })
+            }
+          })
+      ))
+
+  const onStream = <A, E>(
+    path: string,
+    f: (serverPath: string) => Stream.Stream<A, E>
+  ): Stream.Stream<A, E | BadArguments> => {
+    const problem = ZnodePath.problemOf(path)
+    return problem === undefined ? f(serverPath(path)) : Stream.fail(refuse("path", path, problem))
+  }
+
+  return {
+    chroot,
+    create,
+    createWithStat,
+    exists,
+    get,
+    getMany,
+    getChildren: (path) => onPath(path, (full) => ask(Calls.getChildren, { path: full, watch: false }, { path })),
+    getChildrenWithStat: (path) =>
+      onPath(path, (full) => ask(Calls.getChildrenWithStat, { path: full, watch: false }, { path })),
+    set,
+    update,
+    delete: remove,
+    deleteRecursive,
+    ensurePath,
+    getAcl: (path) => onPath(path, (full) => ask(Calls.getAcl, { path: full }, { path })),
+    setAcl: (path, acl, version = -1) => {
+      const problem = Acl.problemOf(acl)
+      return problem === undefined
+        ? onVersion(path, version, (full) =>
+          ask(Calls.setAcl, { path: full, acl, version }, { path, version }))
+        : Effect.fail(refuse("acl", JSON.stringify(acl), problem))
+    },
+    sync: (path) => onPath(path, (full) => ask(Calls.sync, { path: full }, { path })),
+    getEphemerals: (path = "/") =>
+      onPath(path, (full) =>
+        Effect.map(ask(Calls.getEphemerals, { prefixPath: full }, { path }), (found) =>
+          // The server compares plain prefixes: "/a" would find "/ab" as well.
+          found.filter((each) => full === "/" || each === full || each.startsWith(`${full}/`)).map(clientPath))),
+    countDescendants: (path) => onPath(path, (full) => ask(Calls.countDescendants, { path: full }, { path })),
+    whoAmI: ask(Calls.whoAmI, {}, { path: undefined }),
+    addAuth: (scheme, credential) => session.addAuth({ scheme, credential: options.secret(credential) }),
+    transaction,
+    changes: (path) =>
+      onStream(path, (full) =>
+        Watches.follow(session.watches, {
+          path,
+          serverPath: full,
+          kind: "node",
+          read: ask(Calls.getOrNot, { path: full, watch: false }, { path }),
+          isSame: (a, b) => a.stat.mzxid === b.stat.mzxid && a.stat.czxid === b.stat.czxid
+        })),
+    childrenChanges: (path) =>
+      onStream(path, (full) =>
+        Watches.follow(session.watches, {
+          path,
+          serverPath: full,
+          kind: "children",
+          read: ask(Calls.getChildrenOrNot, { path: full, watch: false }, { path }),
+          isSame: (a, b) => a.stat.pzxid === b.stat.pzxid && a.stat.czxid === b.stat.czxid
+        })),
+    watch: (path, mode = "persistent") =>
+      onStream(path, (full) =>
+        Watches.events(session.watches, { path, serverPath: full, kind: mode, clientPath })),
+    existsAndWatch: (path) => readAndWatch(path, "nodeOnce", Calls.existsOrNot),
+    getAndWatch: (path) => readAndWatch(path, "nodeOnce", Calls.get),
+    getChildrenAndWatch: (path) => readAndWatch(path, "childrenOnce", Calls.getChildrenWithStat),
+    state: SubscriptionRef.get(session.state),
+    states: SubscriptionRef.changes(session.state),
+    session: session.connected,
+    isAlive: Effect.sync(() => session.isAlive),
+    sessionEnd: Effect.suspend(() => session.untilEnded),
+    detach: session.detach,
+    serverFacts: Effect.flatMap(session.connected, ({ server }) =>
+      Effect.flatMap(options.dial(server), (socket) => FourLetterWord.serverFacts(socket, "5 seconds")))
+  }
+}

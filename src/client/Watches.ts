@@ -1,0 +1,220 @@
+/**
+ * Watches as streams and one-shot effects over the registry.
+ *
+ * A stream that follows a znode reads, emits, and sleeps until it is woken; any
+ * number of wake-ups while it reads or its consumer works collapse into one.
+ * Waiting fibers are resumed inside the read loop, so that an event is seen
+ * before the result of a request that could show the new state.
+ */
+import { isReadonlyArrayNonEmpty, type NonEmptyReadonlyArray } from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { NodeEvent, WatchEvent } from "../WatchEvent.ts"
+import { ConnectionError, type Reason } from "../ZooKeeperError.ts"
+import type { Consumer, Kind, WatchRegistry } from "./WatchRegistry.ts"
+
+/** Events that one consumer may leave untaken; beyond them it is told of a gap. */
+const largestMailbox = 16_384
+
+/** What one consumer has not yet seen. Taking it waits in place, without a scheduler hop. */
+class Mailbox<A> {
+  private items: Array<A> = []
+  private failed: ConnectionError | undefined
+  private taker: ((exit: Exit.Exit<NonEmptyReadonlyArray<A>, ConnectionError>) => void) | undefined
+
+  get size(): number {
+    return this.items.length
+  }
+
+  clear(): void {
+    this.items = []
+  }
+
+  offer(item: A): void {
+    this.items.push(item)
+    this.wake()
+  }
+
+  fail(error: ConnectionError): void {
+    this.failed ??= error
+    this.wake()
+  }
+
+  private wake(): void {
+    const { taker } = this
+    const ready = taker === undefined ? undefined : this.poll()
+    if (taker === undefined || ready === undefined) return
+    this.taker = undefined
+    taker(ready)
+  }
+
+  private poll(): Exit.Exit<NonEmptyReadonlyArray<A>, ConnectionError> | undefined {
+    const { items } = this
+    if (isReadonlyArrayNonEmpty(items)) {
+      this.items = []
+      return Exit.succeed(items)
+    }
+    return this.failed === undefined ? undefined : Exit.fail(this.failed)
+  }
+
+  readonly take: Effect.Effect<NonEmptyReadonlyArray<A>, ConnectionError> = Effect.callback((resume) => {
+    const ready = this.poll()
+    if (ready === undefined) this.taker = resume
+    else resume(ready)
+  })
+}
+
+const subscribe = (
+  registry: WatchRegistry,
+  serverPath: string,
+  consumer: Consumer
+): Effect.Effect<Consumer, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      registry.add(serverPath, consumer)
+      return consumer
+    }),
+    () => Effect.sync(() => registry.remove(serverPath, consumer))
+  )
+
+/** Failures after which a follower simply waits for the next connection. */
+const isPassing = (error: unknown): error is ConnectionError =>
+  error instanceof ConnectionError && (error.isRetryable || error.reason._tag === "SessionExpired")
+
+/** What is followed: how it is read, and when two readings are the same state. */
+export interface Following<A, E> {
+  readonly path: string
+  readonly serverPath: string
+  readonly kind: Extract<Kind, "node" | "children">
+  readonly read: Effect.Effect<Option.Option<A>, E | ConnectionError>
+  readonly isSame: (previous: A, next: A) => boolean
+}
+
+/** The current state first, then every later one; states between two reads may collapse, the last is never lost. */
+export const follow = <A, E>(
+  registry: WatchRegistry,
+  { isSame, kind, path, read, serverPath }: Following<A, E>
+): Stream.Stream<Option.Option<A>, E | ConnectionError> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const wakeUps = new Mailbox<void>()
+    // A read that failed is repeated once there is a connection again.
+    let stale = false
+    const wake = () => {
+      if (wakeUps.size === 0) wakeUps.offer(undefined)
+    }
+    yield* subscribe(registry, serverPath, {
+      kind,
+      notify: wake,
+      gap: (reason) => {
+        if (stale || reason !== "Reconnected") wake()
+      },
+      fail: (reason) =>
+        wakeUps.fail(new ConnectionError({ reason, outcome: "NotApplied", operation: "changes", path }))
+    })
+    let last: Option.Option<A> | undefined
+    const attempt: Effect.Effect<Option.Option<A> | undefined, E | ConnectionError> = Effect.catchIf(
+      Effect.map(read, (state) => {
+        stale = false
+        return state
+      }),
+      isPassing,
+      () => {
+        stale = true
+        return Effect.as(wakeUps.take, undefined)
+      }
+    )
+    const next: Effect.Effect<NonEmptyReadonlyArray<Option.Option<A>>, E | ConnectionError> = Effect.gen(function*() {
+      if (last !== undefined && !stale) yield* wakeUps.take
+      while (true) {
+        const state = yield* attempt
+        if (state === undefined) continue
+        registry.observed(serverPath, Option.isSome(state))
+        const unchanged = last !== undefined
+          && Option.match(last, {
+            onNone: () => Option.isNone(state),
+            onSome: (previous) => Option.isSome(state) && isSame(previous, state.value)
+          })
+        last = state
+        if (!unchanged) return [state]
+        yield* wakeUps.take
+      }
+    })
+    return Stream.fromPull(Effect.succeed(next))
+  }))
+
+/** Every event, with a `Gap` wherever some may be missing. */
+export const events = (
+  registry: WatchRegistry,
+  options: {
+    readonly path: string
+    readonly serverPath: string
+    readonly kind: Extract<Kind, "persistent" | "recursive">
+    readonly clientPath: (serverPath: string) => string
+  }
+): Stream.Stream<WatchEvent, ConnectionError> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const mailbox = new Mailbox<WatchEvent>()
+    const offer = (event: WatchEvent) => {
+      if (mailbox.size < largestMailbox) return mailbox.offer(event)
+      mailbox.clear()
+      mailbox.offer({ _tag: "Gap", reason: "Overflow" })
+    }
+    yield* subscribe(registry, options.serverPath, {
+      kind: options.kind,
+      notify: (_tag, serverPath) => offer({ _tag, path: options.clientPath(serverPath) }),
+      gap: (reason) => offer({ _tag: "Gap", reason }),
+      fail: (reason) =>
+        mailbox.fail(new ConnectionError({ reason, outcome: "NotApplied", operation: "watch", path: options.path }))
+    })
+    return Stream.fromPull(Effect.succeed(mailbox.take))
+  }))
+
+/** A one-shot watch: completes with the first event, or fails with the end of its session. */
+export class Once implements Consumer {
+  readonly kind: Extract<Kind, "nodeOnce" | "childrenOnce">
+  private readonly path: string
+  private readonly drop: (consumer: Once) => void
+  /** Events before the answer of the read that came with the watch are in that answer. */
+  private armed = false
+  private outcome: Exit.Exit<NodeEvent, ConnectionError> | undefined
+  private taker: ((exit: Exit.Exit<NodeEvent, ConnectionError>) => void) | undefined
+
+  constructor(kind: Once["kind"], path: string, drop: (consumer: Once) => void) {
+    this.kind = kind
+    this.path = path
+    this.drop = drop
+  }
+
+  arm(): void {
+    this.armed = true
+  }
+
+  notify(tag: NodeEvent["_tag"]): void {
+    if (this.armed) this.finish(Exit.succeed({ _tag: tag, path: this.path }))
+  }
+
+  /** After a reconnect the server says by itself whether the znode has changed. */
+  gap(): void {}
+
+  fail(reason: Reason): void {
+    this.finish(
+      Exit.fail(new ConnectionError({ reason, outcome: "NotApplied", operation: "watch", path: this.path }))
+    )
+  }
+
+  private finish(exit: Exit.Exit<NodeEvent, ConnectionError>): void {
+    if (this.outcome !== undefined) return
+    this.outcome = exit
+    this.drop(this)
+    this.taker?.(exit)
+    this.taker = undefined
+  }
+
+  readonly event: Effect.Effect<NodeEvent, ConnectionError> = Effect.callback((resume) => {
+    if (this.outcome === undefined) this.taker = resume
+    else resume(this.outcome)
+  })
+}

@@ -1,0 +1,16 @@
+/**
+ * A ZooKeeper client for Effect.
+ *
+ * @since 0.1.0
+ */
+export * as Acl from "./Acl.ts"
+export * as ConnectionString from "./ConnectionString.ts"
+export * as RetryPolicy from "./RetryPolicy.ts"
+export * as ServerFacts from "./ServerFacts.ts"
+export * as SessionState from "./SessionState.ts"
+export * as Transaction from "./Transaction.ts"
+export * as WatchEvent from "./WatchEvent.ts"
+export * as Znode from "./Znode.ts"
+export * as ZnodePath from "./ZnodePath.ts"
+export * as ZooKeeper from "./ZooKeeper.ts"
+export * as ZooKeeperError from "./ZooKeeperError.ts"
