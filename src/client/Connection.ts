@@ -123,6 +123,8 @@ export class Connection {
   private parked: ((blocks: Effect.Effect<Array<Uint8Array>>) => void) | undefined
   private scheduled = false
   private ended: ConnectionError | undefined
+  /** The end is decided: whoever is told of it must not be served here again. */
+  private failing = false
   // One sample at a time proves the session: the newest request of a write, and when that write was made.
   private enqueued = 0
   private answered = 0
@@ -158,7 +160,7 @@ export class Connection {
   }
 
   get isOpen(): boolean {
-    return this.ended === undefined
+    return !this.failing && this.ended === undefined
   }
 
   // -------------------------------------------------------------------------
@@ -296,6 +298,7 @@ export class Connection {
       value = pending.call.read(reader)
     } catch (error) {
       const detail = error instanceof Jute.JuteError ? error.detail : String(error)
+      this.failing = true
       pending.fail(new ProtocolReason({ detail: `unreadable reply: ${detail}` }), "Unknown")
       throw error
     }
@@ -405,6 +408,7 @@ export class Connection {
           if (suspected) {
             if (now >= headDue) {
               const reason = new RequestTimeout({ millis: requestTimeout })
+              this.failing = true
               this.pending.shift()?.fail(reason, "Unknown")
               return yield* failure(reason)
             }

@@ -114,12 +114,12 @@ export interface Proxy {
   readonly delay: (milliseconds: number) => void
   /** Writes single bytes. */
   readonly splitBytes: (split: boolean) => void
-  /** Passes n more bytes in this direction, over all connections, and then cuts the one that carries the next. */
+  /** Passes n more bytes in this direction, over all connections, and then cuts the one that carried the last. */
   readonly cutAfterBytes: (n: number, direction: Direction) => void
   /** Sends a frame to the client of the newest connection. */
   readonly inject: (bytes: Uint8Array) => void
   /** Sends new connections to another server. */
-  readonly route: (upstreamPort: number) => void
+  readonly route: (upstream: number | string) => void
 }
 
 /** A frame for `Answer`, `Replace` and `inject`: the reply header, and a body that is encoded already. */
@@ -137,13 +137,13 @@ export const encodeReply = (reply: {
   return bytes
 }
 
-/** A proxy in front of the server on this port. */
-export const make = (upstreamPort: number): Effect.Effect<Proxy, never, Scope.Scope> =>
+/** A proxy in front of the server on this loopback port, or in front of the first one in a connect string. */
+export const make = (upstream: number | string): Effect.Effect<Proxy, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.gen(function*() {
       const [port] = yield* freePorts(1)
       if (port === undefined) return yield* Effect.die("no free port")
-      const network = new Network(port, upstreamPort)
+      const network = new Network(port, upstreamOf(upstream))
       yield* network.listen
       return network
     }).pipe(Effect.retry({ times: 2 }), Effect.orDie),
@@ -152,16 +152,25 @@ export const make = (upstreamPort: number): Effect.Effect<Proxy, never, Scope.Sc
 
 const address = "127.0.0.1"
 
+interface Upstream {
+  readonly host: string
+  readonly port: number
+}
+
+const upstreamOf = (upstream: number | string): Upstream => {
+  if (typeof upstream === "number") return { host: address, port: upstream }
+  const [, host = upstream, port = "2181"] = /^\[?(.+?)\]?:(\d+)(?:[,/]|$)/.exec(upstream) ?? []
+  return { host, port: Number(port) }
+}
+
 const fromNetwork = (network: Network): Proxy => {
   const waitForFirst = <A>(list: ReadonlyArray<A>, predicate: (a: A) => boolean, from = 0) => {
-    let found: A | undefined
-    return Effect.map(
-      network.until(() => {
-        found = list.slice(from).find(predicate)
-        return found !== undefined
-      }),
-      () => found as A
-    )
+    let index = from
+    const isThere = () => {
+      while (index < list.length && !predicate(list[index] as A)) index++
+      return index < list.length
+    }
+    return Effect.map(network.until(isThere), () => list[index] as A)
   }
   return {
     port: network.port,
@@ -201,8 +210,8 @@ const fromNetwork = (network: Network): Proxy => {
       network.budget[direction] = n
     },
     inject: (bytes) => [...network.connections].at(-1)?.toClient.push(framed(bytes)),
-    route: (port) => {
-      network.upstreamPort = port
+    route: (upstream) => {
+      network.upstream = upstreamOf(upstream)
     }
   }
 }
@@ -215,7 +224,7 @@ const added = <A>(hooks: Array<A>, hook: A): () => void => {
 /** What all connections of a proxy share. */
 class Network {
   readonly port: number
-  upstreamPort: number
+  upstream: Upstream
   accepted = 0
   muted = false
   frozen = { toServer: false, toClient: false }
@@ -232,9 +241,9 @@ class Network {
   private readonly watchers = new Set<() => void>()
   private listener: Server | undefined
 
-  constructor(port: number, upstreamPort: number) {
+  constructor(port: number, upstream: Upstream) {
     this.port = port
-    this.upstreamPort = upstreamPort
+    this.upstream = upstream
   }
 
   readonly listen: Effect.Effect<void, Error> = Effect.callback((resume) => {
@@ -287,9 +296,7 @@ class Network {
 
   private accept(client: Socket): void {
     this.accepted++
-    const server = this.muted
-      ? undefined
-      : connect({ host: address, port: this.upstreamPort, allowHalfOpen: true, noDelay: true })
+    const server = this.muted ? undefined : connect({ ...this.upstream, allowHalfOpen: true, noDelay: true })
     this.connections.add(new Connection(this, this.accepted, this.track(client), server && this.track(server)))
     this.changed()
   }
@@ -312,8 +319,9 @@ class Connection {
     this.id = id
     this.client = client
     this.server = server
-    this.toServer = new Pipe(network, "toServer", server, () => this.cut())
-    this.toClient = new Pipe(network, "toClient", client, () => this.cut())
+    const cut = (how: "fin" | "reset") => this.cut(how)
+    this.toServer = new Pipe(network, "toServer", server, cut)
+    this.toClient = new Pipe(network, "toClient", client, cut)
     const framing = { isOver: false }
     this.join(client, this.toServer, framing, (bytes) => this.request(bytes))
     if (server !== undefined) this.join(server, this.toClient, framing, (bytes) => this.reply(bytes))
@@ -351,7 +359,7 @@ class Connection {
       }
     })
     source.on("end", () => isLive() ? pipe.push("end") : source.end())
-    source.on("error", () => this.cut("reset"))
+    source.on("error", () => pipe.push("reset"))
     source.on("close", () => this.closed())
   }
 
@@ -370,7 +378,7 @@ class Connection {
     const action = firstOf(this.network.requestHooks, { ...request, bytes })
     if (action?._tag === "Answer") {
       this.toClient.push(framed(action.bytes))
-      if (action.close === true) this.toClient.push("cut")
+      if (action.close === true) this.toClient.push("fin")
     } else this.apply(action, this.toServer, bytes)
     this.network.changed()
   }
@@ -401,24 +409,28 @@ class Connection {
         return this.cut()
       case "ForwardThenCut":
         pipe.push(framed(bytes))
-        return pipe.push("cut")
+        return pipe.push("fin")
       case "Hold":
         return pipe.push(framed(bytes), true)
     }
   }
 }
 
+/** Bytes, the end of this direction, or of the whole connection. */
+type Passage = Uint8Array | "end" | "fin" | "reset"
+
 /** One direction of a connection: what waits to be written, in order. */
 class Pipe {
   private readonly network: Network
   private readonly direction: Direction
   private readonly target: Socket | undefined
-  private readonly cut: () => void
-  private queue: Array<{ readonly what: Uint8Array | "end" | "cut"; readonly due: number; isHeld: boolean }> = []
+  private readonly cut: (how: "fin" | "reset") => void
+  private queue: Array<{ readonly what: Passage; readonly due: number; isHeld: boolean }> = []
   private isBusy = false
+  private isDropped = false
   private timer: NodeJS.Timeout | undefined
 
-  constructor(network: Network, direction: Direction, target: Socket | undefined, cut: () => void) {
+  constructor(network: Network, direction: Direction, target: Socket | undefined, cut: Pipe["cut"]) {
     this.network = network
     this.direction = direction
     this.target = target
@@ -429,7 +441,8 @@ class Pipe {
     return this.queue.filter((item) => item.isHeld).length
   }
 
-  push(what: Uint8Array | "end" | "cut", isHeld = false): void {
+  push(what: Passage, isHeld = false): void {
+    if (this.isDropped) return
     this.queue.push({ what, due: performance.now() + this.network.delay, isHeld })
     this.flush()
   }
@@ -440,6 +453,7 @@ class Pipe {
   }
 
   drop(): void {
+    this.isDropped = true
     this.queue = []
     clearTimeout(this.timer)
   }
@@ -455,9 +469,10 @@ class Pipe {
         return
       }
       this.queue.shift()
-      if (item.what === "cut") return this.cut()
-      if (item.what === "end") this.target?.end()
-      else this.write(item.what)
+      if (item.what === "fin" || item.what === "reset") return this.cut(item.what)
+      if (item.what !== "end") this.write(item.what)
+      else if (this.target === undefined) this.cut("fin")
+      else this.target.end()
     }
   }
 
@@ -465,9 +480,9 @@ class Pipe {
     const { budget, split } = this.network
     const allowed = bytes.subarray(0, budget[this.direction])
     budget[this.direction] -= allowed.length
-    if (allowed.length < bytes.length) {
+    if (budget[this.direction] === 0) {
       budget[this.direction] = Infinity
-      this.queue = [{ what: "cut", due: 0, isHeld: false }]
+      this.queue = [{ what: "fin", due: 0, isHeld: false }]
     }
     if (!split) return void this.target?.write(allowed)
     this.isBusy = true
@@ -475,7 +490,7 @@ class Pipe {
   }
 
   private writeSingly(bytes: Uint8Array, index: number): void {
-    if (index === bytes.length) {
+    if (index === bytes.length || this.isDropped) {
       this.isBusy = false
       return this.flush()
     }

@@ -1,0 +1,525 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Duration, Effect, Exit, Fiber, Option, Ref, Stream } from "effect"
+import { ErrorCode } from "../../src/jute/ErrorCode.ts"
+import { OpCode } from "../../src/jute/OpCode.ts"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { ConnectionError } from "../../src/ZooKeeperError.ts"
+import { connect, proxy, root, shared, sharedHost, text, through, untilState } from "../support/Clients.ts"
+import { encodeReply } from "../support/Proxy.ts"
+
+const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flip(effect)
+
+const reasonOf = (error: unknown): string => error instanceof ConnectionError ? error.reason._tag : String(error)
+
+describe.skipIf(shared === undefined)("Session", () => {
+  it.live("negotiates the timeout and reports it", () =>
+    Effect.gen(function*() {
+      const within = yield* Effect.flatMap(connect({ sessionTimeout: "7 seconds" }), (zk) => zk.session)
+      assert.strictEqual(within.timeout, 7000)
+      const below = yield* Effect.flatMap(connect({ sessionTimeout: "10 millis" }), (zk) => zk.session)
+      assert.strictEqual(below.timeout, 1000)
+      assert.notStrictEqual(below.id, within.id)
+      assert.include(String(below.password), "redacted")
+    }))
+
+  it.live("refuses bad options before anything is dialled", () =>
+    Effect.gen(function*() {
+      for (
+        const options of [
+          { hosts: "" },
+          { hosts: "a:99999" },
+          { sessionTimeout: 0 },
+          { maxReplySize: 1.5 },
+          { defaultAcl: [] }
+        ]
+      ) {
+        const error = yield* failureOf(connect(options))
+        assert.strictEqual(error._tag, "BadArguments")
+      }
+    }))
+
+  it.live("fails with Unreachable, naming the attempts, and leaves nothing running", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      yield* via.refuse(true)
+      const error = yield* failureOf(through(via, { connectTimeout: "500 millis" }))
+      assert.strictEqual(reasonOf(error), "Unreachable")
+      assert.include(error.message, via.hosts)
+    }))
+
+  it.live("resumes the same session after a cut: ephemerals survive, states come once", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const base = yield* root(zk)
+      const before = yield* zk.session
+      const seen = yield* Ref.make<ReadonlyArray<string>>([])
+      yield* zk.states.pipe(
+        Stream.runForEach(({ _tag }) => Ref.update(seen, (tags) => [...tags, _tag])),
+        Effect.forkScoped
+      )
+      yield* zk.create(`${base}/ephemeral`, "", { mode: "ephemeral" })
+      via.cut("reset")
+      yield* untilState(zk, "Suspended")
+      yield* untilState(zk, "Connected")
+      assert.strictEqual((yield* zk.session).id, before.id)
+      assert.isTrue(Option.isSome(yield* zk.exists(`${base}/ephemeral`)))
+      assert.deepStrictEqual(yield* Ref.get(seen), ["Connected", "Suspended", "Connected"])
+    }))
+
+  it.live("in flight at a cut: writes are Unknown, reads NotApplied", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const base = yield* root(zk)
+      via.freeze("toClient")
+      const write = yield* Effect.forkChild(failureOf(zk.set(base, "x")))
+      const read = yield* Effect.forkChild(failureOf(zk.get(base)))
+      yield* via.waitForRequest(({ opCode }) => opCode === OpCode.GetData)
+      via.cut()
+      via.thaw()
+      const [lostWrite, lostRead] = [yield* Fiber.join(write), yield* Fiber.join(read)]
+      assert.instanceOf(lostWrite, ConnectionError)
+      assert.instanceOf(lostRead, ConnectionError)
+      if (lostWrite instanceof ConnectionError && lostRead instanceof ConnectionError) {
+        assert.deepStrictEqual([lostWrite.outcome, lostRead.outcome], ["Unknown", "NotApplied"])
+        assert.isTrue(lostWrite.isRetryable)
+      }
+    }))
+
+  it.live("requests made while suspended wait and are sent; interrupted ones are not", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const base = yield* root(zk)
+      yield* via.refuse(true)
+      via.cut()
+      yield* untilState(zk, "Suspended")
+      const kept = yield* Effect.forkChild(zk.create(`${base}/kept`))
+      const dropped = yield* Effect.forkChild(zk.create(`${base}/dropped`))
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(dropped)
+      yield* via.refuse(false)
+      assert.strictEqual(yield* Fiber.join(kept), `${base}/kept`)
+      assert.deepStrictEqual(yield* zk.getChildren(base), ["kept"])
+    }))
+
+  it.live("failFast fails at once while suspended", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { failFast: true })
+      yield* via.refuse(true)
+      via.cut()
+      yield* untilState(zk, "Suspended")
+      const error = yield* failureOf(zk.get("/"))
+      assert.strictEqual(reasonOf(error), "ConnectionLoss")
+      assert.strictEqual(error._tag === "ConnectionError" && error.outcome, "NotApplied")
+      yield* via.refuse(false)
+    }))
+
+  it.live("expires by the clock when nobody answers, then begins a new session", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { sessionTimeout: "1 second" })
+      const before = yield* zk.session
+      const end = yield* Effect.forkChild(failureOf(zk.sessionEnd))
+      yield* via.refuse(true)
+      via.cut()
+      yield* untilState(zk, "Suspended")
+      assert.isTrue(yield* zk.isAlive)
+      const waiting = yield* Effect.forkChild(failureOf(zk.get("/")))
+      assert.strictEqual(reasonOf(yield* Fiber.join(end)), "SessionExpired")
+      assert.isFalse(yield* zk.isAlive)
+      assert.strictEqual(reasonOf(yield* Fiber.join(waiting)), "SessionExpired")
+      yield* via.refuse(false)
+      const after = yield* zk.session
+      assert.notStrictEqual(after.id, before.id)
+      yield* zk.get("/")
+    }))
+
+  it.live("a session that another client closed is expired: typed end, new session, last zxid reset", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const session = yield* zk.session
+      const end = yield* Effect.forkChild(failureOf(zk.sessionEnd))
+      // A second client takes the session over and ends it.
+      yield* Effect.scoped(connect({ resume: session }))
+      assert.strictEqual(reasonOf(yield* Fiber.join(end)), "SessionExpired")
+      assert.notStrictEqual((yield* zk.session).id, session.id)
+    }))
+
+  it.live("onExpiry end: everything fails with SessionExpired from then on", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { sessionTimeout: "1 second", onExpiry: "end" })
+      yield* via.refuse(true)
+      via.cut()
+      yield* untilState(zk, "Expired")
+      yield* via.refuse(false)
+      assert.strictEqual(reasonOf(yield* failureOf(zk.get("/"))), "SessionExpired")
+      assert.strictEqual(reasonOf(yield* failureOf(zk.session)), "SessionExpired")
+    }))
+
+  it.live("detach leaves the session alive for whoever resumes it", () =>
+    Effect.gen(function*() {
+      const credentials = yield* Effect.scoped(Effect.gen(function*() {
+        const zk = yield* connect()
+        yield* zk.create("/detached", "", { mode: "ephemeral" })
+        return yield* zk.detach
+      }))
+      const zk = yield* connect({ resume: credentials })
+      assert.strictEqual((yield* zk.session).id, credentials.id)
+      const stat = Option.getOrThrow(yield* zk.exists("/detached"))
+      assert.strictEqual(stat.ephemeralOwner, credentials.id)
+    }))
+
+  it.live("closing the scope ends the session: ephemerals are gone at once", () =>
+    Effect.gen(function*() {
+      const observer = yield* connect()
+      yield* Effect.scoped(Effect.flatMap(connect(), (zk) => zk.create("/closing", "", { mode: "ephemeral" })))
+      yield* observer.sync("/")
+      assert.isTrue(Option.isNone(yield* observer.exists("/closing")))
+    }))
+
+  it.live("a protected create whose reply was lost is found again, exactly once", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const base = yield* root(zk)
+      let losses = 2
+      via.onReply(({ opCode }) => opCode === OpCode.Create2 && losses-- > 0 ? { _tag: "Cut" } : undefined)
+      const path = yield* zk.create(`${base}/item-`, "data", { mode: "ephemeralSequential", protected: true })
+      const names = yield* zk.getChildren(base)
+      assert.deepStrictEqual(names.map((name) => `${base}/${name}`), [path])
+      assert.isBelow(losses, 2)
+    }))
+
+  it.live("an update retried over lost replies never counts twice", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const base = yield* root(zk)
+      yield* zk.set(base, "0")
+      let replies = 0
+      let cuts = 0
+      via.onReply(({ opCode }) => {
+        if (opCode !== OpCode.SetData || ++replies % 3 !== 0) return undefined
+        cuts++
+        return { _tag: "Cut" }
+      })
+      yield* Effect.repeat(zk.update(base, (data) => String(Number(text(data)) + 1)), { times: 11 })
+      assert.strictEqual(text((yield* zk.get(base)).data), "12")
+      assert.strictEqual(cuts, 4)
+    }))
+
+  it.live("an interrupted request keeps its place: the next answers go to their own callers", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const base = yield* root(zk)
+      yield* Effect.forEach(["a", "b", "c"], (name) => zk.create(`${base}/${name}`, name))
+      via.freeze("toClient")
+      const gone = yield* Effect.forkChild(zk.get(`${base}/a`))
+      const stays = yield* Effect.forkChild(zk.get(`${base}/b`))
+      yield* via.waitForRequest(({ opCode }) => opCode === OpCode.GetData, 1)
+      yield* Fiber.interrupt(gone)
+      const later = yield* Effect.forkChild(zk.get(`${base}/c`))
+      via.thaw()
+      assert.strictEqual(text((yield* Fiber.join(stays)).data), "b")
+      assert.strictEqual(text((yield* Fiber.join(later)).data), "c")
+      assert.strictEqual(via.accepted(), 1)
+    }))
+
+  it.live("credentials go out on every connection, before watches and requests", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { auth: [{ scheme: "digest", credential: "user:password" }] })
+      yield* zk.changes("/").pipe(Stream.take(1), Stream.runDrain)
+      yield* Effect.forkScoped(Stream.runDrain(zk.changes("/")))
+      yield* via.waitForRequest(({ opCode }) => opCode === OpCode.AddWatch, 1)
+      const from = via.requests.length
+      via.cut()
+      yield* untilState(zk, "Suspended")
+      yield* zk.get("/")
+      assert.deepStrictEqual(
+        via.requests.slice(from).filter(({ connection }) => connection === 2).map(({ opCode }) => opCode).slice(1, 4),
+        [OpCode.Auth, OpCode.SetWatches2, OpCode.GetData]
+      )
+    }))
+
+  it.live("an unknown scheme is AuthFailed, finally, for everyone", () =>
+    Effect.gen(function*() {
+      const zk = yield* connect()
+      assert.strictEqual(reasonOf(yield* failureOf(zk.addAuth("nonsense", "x"))), "AuthFailed")
+      yield* untilState(zk, "AuthFailed")
+      assert.strictEqual(reasonOf(yield* failureOf(zk.get("/"))), "AuthFailed")
+      assert.strictEqual(
+        reasonOf(yield* failureOf(connect({ auth: [{ scheme: "nonsense", credential: "x" }] }))),
+        "AuthFailed"
+      )
+    }))
+
+  it.live("credentials added while disconnected are applied with the next connection", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      yield* via.refuse(true)
+      via.cut()
+      yield* untilState(zk, "Suspended")
+      const adding = yield* Effect.forkChild(zk.addAuth("digest", "late:secret"))
+      yield* Effect.yieldNow
+      yield* via.refuse(false)
+      yield* Fiber.join(adding)
+      assert.isTrue((yield* zk.whoAmI).some(({ authScheme, user }) => authScheme === "digest" && user === "late"))
+    }))
+
+  it.live("a reply that is withheld: RequestTimeout, then a new connection", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { requestTimeout: "300 millis" })
+      const remove = via.onReply(({ opCode }) => opCode === OpCode.SetData ? { _tag: "Hold" } : undefined)
+      const error = yield* failureOf(zk.set("/", ""))
+      remove()
+      assert.strictEqual(reasonOf(error), "RequestTimeout")
+      assert.strictEqual(error._tag === "ConnectionError" && error.outcome, "Unknown")
+      yield* zk.get("/")
+      assert.strictEqual(via.accepted(), 2)
+    }))
+
+  it.live("pings when idle, also under a stream of events, and ignores a ping nobody asked for", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { sessionTimeout: "1 second" })
+      const writer = yield* connect()
+      const base = yield* root(writer)
+      yield* Effect.forkScoped(Stream.runDrain(zk.watch(base)))
+      yield* via.waitForReply(({ opCode }) => opCode === OpCode.AddWatch)
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(writer.set(base, ""), Effect.sleep("20 millis"))))
+      yield* via.waitForRequest(({ opCode }) => opCode === OpCode.Ping)
+      via.inject(encodeReply({ xid: -2 }))
+      const from = via.requests.length
+      yield* via.waitForRequest(({ opCode }) => opCode === OpCode.Ping, from)
+      yield* zk.get("/")
+      assert.strictEqual(via.accepted(), 1)
+    }))
+
+  it.live("the last zxid moves with own replies only: neither by pings nor by events", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { sessionTimeout: "1 second" })
+      const writer = yield* connect()
+      const base = yield* root(writer)
+      yield* Effect.forkScoped(Stream.runDrain(zk.watch(base)))
+      yield* via.waitForReply(({ opCode }) => opCode === OpCode.AddWatch)
+      yield* zk.get(base)
+      const { lastZxid } = yield* zk.session
+      yield* writer.set(base, "later")
+      yield* via.waitForReply(({ opCode }) => opCode === OpCode.Ping)
+      assert.strictEqual((yield* zk.session).lastZxid, lastZxid)
+      yield* zk.get(base)
+      assert.isTrue((yield* zk.session).lastZxid > lastZxid)
+    }))
+
+  it.live("single bytes both ways", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      via.splitBytes(true)
+      const zk = yield* through(via)
+      const base = yield* root(zk)
+      yield* zk.set(base, "x".repeat(300))
+      assert.strictEqual((yield* zk.get(base)).data.length, 300)
+    }))
+
+  for (
+    const [name, xid, err, raw] of [
+      ["a reply to nobody", 77, 0, undefined],
+      ["an answer to authentication that nobody awaits", -4, 0, undefined],
+      ["a frame of length 0", 0, 0, [0, 0, 0, 0]],
+      ["a negative length", 0, 0, [255, 255, 255, 255]],
+      ["HTTP", 0, 0, [72, 84, 84, 80, 47, 49]]
+    ] as const
+  ) {
+    it.live(`${name} costs the connection, not the client`, () =>
+      Effect.gen(function*() {
+        const via = yield* proxy
+        const zk = yield* through(via)
+        const before = yield* zk.session
+        if (raw === undefined) via.inject(encodeReply({ xid, err }))
+        else {
+          const remove = via.onReply(({ opCode }) =>
+            opCode === OpCode.GetData ? { _tag: "Raw", bytes: Uint8Array.from(raw) } : undefined
+          )
+          assert.strictEqual(reasonOf(yield* failureOf(zk.get("/"))), "Protocol")
+          remove()
+        }
+        yield* via.waitForConnection(2)
+        yield* zk.get("/")
+        assert.strictEqual((yield* zk.session).id, before.id)
+      }))
+  }
+
+  it.live("unknown codes keep their number and the connection", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const remove = via.onReply(({ opCode, xid }) =>
+        opCode === OpCode.GetData ? { _tag: "Replace", bytes: encodeReply({ xid, err: -9999 }) } : undefined
+      )
+      const error = yield* failureOf(zk.get("/"))
+      remove()
+      assert.strictEqual(
+        error._tag === "ConnectionError" && error.reason._tag === "ServerError" && error.reason.code,
+        -9999
+      )
+      yield* zk.get("/")
+      assert.strictEqual(via.accepted(), 1)
+    }))
+
+  it.live("a body that is cut short fails that call with Protocol", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const remove = via.onReply(({ bytes, opCode }) =>
+        opCode === OpCode.GetData ? { _tag: "Replace", bytes: bytes.subarray(0, 30) } : undefined
+      )
+      assert.strictEqual(reasonOf(yield* failureOf(zk.get("/"))), "Protocol")
+      remove()
+      yield* zk.get("/")
+    }))
+
+  it.live("an operation the server does not know is Unimplemented, without a loop", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const remove = via.onRequest(({ opCode, xid }) =>
+        opCode === OpCode.WhoAmI
+          ? { _tag: "Answer", bytes: encodeReply({ xid, zxid: -1n, err: ErrorCode.Unimplemented }), close: true }
+          : undefined
+      )
+      assert.strictEqual(reasonOf(yield* failureOf(zk.whoAmI)), "Unimplemented")
+      remove()
+      yield* via.waitForConnection(2)
+      yield* zk.get("/")
+      assert.strictEqual(via.accepted(), 2)
+    }))
+
+  it.live("throttled requests are NotApplied and retryable; the connection stays", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const remove = via.onReply(({ opCode, xid }) =>
+        opCode === OpCode.GetData
+          ? { _tag: "Replace", bytes: encodeReply({ xid, err: ErrorCode.Throttled }) }
+          : undefined
+      )
+      const error = yield* failureOf(zk.get("/"))
+      remove()
+      assert.isTrue(error._tag === "ConnectionError" && error.isRetryable && error.outcome === "NotApplied")
+      assert.strictEqual(via.accepted(), 1)
+    }))
+
+  it.live("a server that accepts and stays mute is left for the next one", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      via.mute(true)
+      const zk = yield* connect({ hosts: [via.hosts, sharedHost] })
+      yield* zk.get("/")
+    }))
+
+  for (
+    const [name, bytes] of [
+      ["a bare -119 header in place of the handshake", encodeReply({ xid: 0, zxid: 5n, err: ErrorCode.NotReadOnly })],
+      ["a handshake that is too short", new Uint8Array(20)]
+    ] as const
+  ) {
+    it.live(`${name} means: try the next server`, () =>
+      Effect.gen(function*() {
+        const via = yield* proxy
+        let first = true
+        via.onReply(({ index }) => {
+          if (index !== 0 || !first) return undefined
+          first = false
+          return { _tag: "Replace", bytes }
+        })
+        const zk = yield* through(via)
+        yield* zk.get("/")
+        assert.strictEqual(via.accepted(), 2)
+      }))
+  }
+
+  it.live("a handshake without the trailing readOnly byte is understood", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      via.onReply(({ bytes, index }) => index === 0 ? { _tag: "Replace", bytes: bytes.subarray(0, 36) } : undefined)
+      const zk = yield* through(via)
+      assert.isFalse((yield* zk.session).readOnly)
+      yield* zk.get("/")
+    }))
+
+  it.live("hanging up behind good handshakes is backed off from", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      via.onReply(({ index }) => index === 0 ? { _tag: "ForwardThenCut" } : undefined)
+      // 100, 200, 400 ms, each jittered: a storm would be there in no time.
+      const [elapsed] = yield* Effect.timed(Effect.andThen(through(via), via.waitForConnection(5)))
+      assert.isAbove(Duration.toMillis(elapsed), 500)
+    }))
+
+  for (const state of ["connected", "suspended", "frozen", "expired", "auth failed"] as const) {
+    it.live(`closes within its bound when ${state}`, () =>
+      Effect.gen(function*() {
+        const via = yield* proxy
+        const [elapsed] = yield* Effect.timed(Effect.scoped(Effect.gen(function*() {
+          const zk = yield* through(via, { closeTimeout: "500 millis", sessionTimeout: "1 second" })
+          if (state === "suspended" || state === "expired") {
+            yield* via.refuse(true)
+            via.cut()
+            yield* untilState(zk, state === "expired" ? "Expired" : "Suspended")
+          }
+          if (state === "frozen") via.freeze("both")
+          if (state === "auth failed") yield* Effect.ignore(zk.addAuth("nonsense", ""))
+        })))
+        assert.isBelow(Duration.toMillis(elapsed), 4000)
+        via.thaw()
+      }))
+  }
+
+  it.live("closing completes what is pending with Closed", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const pending = yield* Effect.scoped(Effect.gen(function*() {
+        const zk = yield* through(via, { closeTimeout: "100 millis" })
+        via.freeze("toClient")
+        const fiber = yield* Effect.forkDetach(Effect.exit(zk.set("/", "")))
+        yield* via.waitForRequest(({ opCode }) => opCode === OpCode.SetData)
+        return fiber
+      }))
+      const exit = yield* Fiber.join(pending)
+      assert.isTrue(Exit.isFailure(exit))
+      if (Exit.isFailure(exit)) assert.strictEqual(reasonOf(Cause.squash(exit.cause)), "Closed")
+    }))
+
+  it.live("200 clients opened and closed leave no handle behind", () =>
+    Effect.gen(function*() {
+      const count = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
+      yield* Effect.scoped(Effect.flatMap(connect(), (zk) => zk.get("/")))
+      const before = count()
+      yield* Effect.forEach(
+        Array.from({ length: 200 }),
+        () => Effect.scoped(Effect.flatMap(connect(), (zk) => zk.get("/"))),
+        { concurrency: 10 }
+      )
+      yield* Effect.sleep("20 millis")
+      assert.isAtMost(count(), before)
+    }))
+
+  it.live("layerConfig reads options from Config", () =>
+    Effect.gen(function*() {
+      const { Config, ConfigProvider, Layer } = yield* Effect.promise(() => import("effect"))
+      const layer = ZooKeeper.layerConfig({ hosts: Config.String("ZK") }).pipe(
+        Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ ZK: sharedHost })))
+      )
+      yield* Effect.provide(Effect.flatMap(ZooKeeper.ZooKeeper, (zk) => zk.get("/")), layer)
+    }))
+})
