@@ -80,8 +80,11 @@ export class Frames {
     if (this.lengthReceived < 4) return at
     const [a = 0, b = 0, c = 0, d = 0] = this.length
     const size = a << 24 | b << 16 | c << 8 | d
-    if (size <= 0 || size > 0x3fff_ffff) {
-      throw new JuteError({ detail: `a frame of length ${size} is not ZooKeeper's${hintAt(size)}` })
+    if (size <= 0 || size > this.limit) {
+      const hint = hintAt(size)
+      if (size <= 0 || size > 0x3fff_ffff || hint !== "") {
+        throw new JuteError({ detail: `a frame of length ${size} is not ZooKeeper's${hint}` })
+      }
     }
     this.lengthReceived = 0
     this.size = size

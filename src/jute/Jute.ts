@@ -69,7 +69,8 @@ export interface Layout {
 
 // Buffer's native text methods are two to five times faster than TextDecoder on short text; elsewhere that serves.
 const native = typeof Buffer === "undefined" ? undefined : Buffer.prototype
-const textDecoder = new TextDecoder()
+// A byte order mark is a character like any other.
+const textDecoder = new TextDecoder("utf-8", { ignoreBOM: true })
 const textEncoder = new TextEncoder()
 
 /** Java writes characters beyond the BMP as two surrogates of three bytes each (CESU-8), which UTF-8 decoders refuse. */
@@ -171,8 +172,10 @@ export class Reader {
 
   buffer(length: number): Uint8Array {
     const at = this.take(length)
-    if (this.owned || length === 0) return this.bytes.subarray(at, at + length)
-    if (length > slabShare) return this.bytes.slice(at, at + length)
+    if (length === 0) return new Uint8Array(0)
+    if (this.owned) return this.bytes.subarray(at, at + length)
+    // Not `slice`: that of a Node Buffer is a view.
+    if (length > slabShare) return new Uint8Array(this.bytes.subarray(at, at + length))
     if (slabUsed + length > slabSize) {
       slab = new Uint8Array(slabSize)
       slabUsed = 0
@@ -597,7 +600,7 @@ export const decode = <A>(schema: Schema.Codec<A, unknown>): (bytes: Uint8Array)
  * @category schemas
  * @since 0.1.0
  */
-export const toCodec = <A>(schema: Schema.Codec<A, A>): Schema.Codec<A, Uint8Array> => {
+export const toCodec = <A>(schema: Schema.Codec<A, unknown>): Schema.Codec<A, Uint8Array> => {
   const encodeValue = encode(schema)
   const decodeBytes = decode(schema)
   return Schema.Uint8Array.pipe(Schema.decodeTo(

@@ -232,7 +232,6 @@ describe("Proxy", () => {
     }))
 })
 
-/** A frame of its own for each `send`; the rest of these is what the protocol's peers do. */
 const framed = (...parts: ReadonlyArray<Buffer>): Buffer => {
   const payload = Buffer.concat(parts)
   return Buffer.concat([int(payload.length), payload])
