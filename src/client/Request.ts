@@ -23,6 +23,9 @@ import {
   Unimplemented
 } from "../ZooKeeperError.ts"
 
+/** Request numbers run from 1 to 2^31-1 and begin again at 1: 0 and below have meanings of their own. */
+export const xidAfter = (xid: number): number => xid === 0x7fff_ffff ? 1 : xid + 1
+
 /** What the caller named: errors speak of it. */
 export interface Subject {
   /** The caller's path, or `undefined` where an operation has none. */

@@ -36,7 +36,7 @@ import {
 } from "../ZooKeeperError.ts"
 import { closeSession, Connection, type Limits } from "./Connection.ts"
 import * as HostList from "./HostList.ts"
-import { call, Pending } from "./Request.ts"
+import { call, Pending, xidAfter } from "./Request.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
 
 export interface Credential {
@@ -72,8 +72,6 @@ const margin = 0.1
 const leastAttempt = 1000
 /** In ms: after a loss, clients spread their first attempts over this time. */
 const spread = 200
-
-const largestXid = 0x7fff_ffff
 
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
@@ -274,7 +272,7 @@ export class Session {
   // the loop
   // -------------------------------------------------------------------------
 
-  private readonly nextXid = (): number => this.xid = this.xid === largestXid ? 1 : this.xid + 1
+  private readonly nextXid = (): number => this.xid = xidAfter(this.xid)
 
   private readonly loop: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
     let pause = yield* Schedule.toStepWithSleep(this.options.reconnect)
