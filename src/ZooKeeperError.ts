@@ -80,7 +80,7 @@ export class NotEmpty extends Schema.TaggedError<NotEmpty>(`${TypeId}/NotEmpty`)
  */
 export class NoAuth extends Schema.TaggedError<NoAuth>(`${TypeId}/NoAuth`)("NoAuth", Path) {
   override get message() {
-    return `Not allowed on ${this.path}: its ACL (for create and delete: its parent's) grants none of our identities that`
+    return `Not allowed on ${this.path}: its ACL (create, delete: its parent's) grants none of our identities that`
   }
 }
 
@@ -277,7 +277,7 @@ export class Closed extends Schema.TaggedClass<Closed>(reason("Closed"))("Closed
  */
 export class RequestTimeout extends Schema.TaggedClass<RequestTimeout>(reason("RequestTimeout"))("RequestTimeout", {
   /** The bound that passed, in milliseconds. */
-  millis: Schema.Number
+  millis: Schema.Finite
 }) {
   readonly isRetryable = true
   get message() {
@@ -295,7 +295,7 @@ export class Unreachable extends Schema.TaggedClass<Unreachable>(reason("Unreach
   /** The hosts tried and what the last attempt at each said. */
   attempts: Schema.String,
   /** The bound that passed, in milliseconds. */
-  millis: Schema.Number
+  millis: Schema.Finite
 }) {
   readonly isRetryable = true
   get message() {
@@ -369,9 +369,9 @@ export class EphemeralOnLocalSession extends Schema.TaggedClass<EphemeralOnLocal
 export class TooLarge extends Schema.TaggedClass<TooLarge>(reason("TooLarge"))("TooLarge", {
   what: Schema.Literals(["request", "reply"]),
   /** Size in bytes. */
-  size: Schema.Number,
+  size: Schema.Finite,
   /** The limit in bytes that it exceeds. */
-  limit: Schema.Number
+  limit: Schema.Finite
 }) {
   readonly isRetryable = false
   get message() {

@@ -27,6 +27,7 @@ import {
   RequestTimeout,
   TooLarge
 } from "../ZooKeeperError.ts"
+import { Fifo } from "./Fifo.ts"
 import { call, type Pending, reasonOf } from "./Request.ts"
 
 const connectRequest = Jute.layoutOf(Protocol.ConnectRequest)
@@ -73,37 +74,6 @@ const messageOf = (error: Socket.SocketError): string => {
 }
 
 const lost = (error: Socket.SocketError): ConnectionError => failure(new ConnectionLoss({ detail: messageOf(error) }))
-
-/** First in, first out, without moving elements. */
-class Fifo {
-  private items: Array<Pending | undefined> = []
-  private head = 0
-
-  get size(): number {
-    return this.items.length - this.head
-  }
-
-  get first(): Pending | undefined {
-    return this.items[this.head]
-  }
-
-  push(pending: Pending): void {
-    this.items.push(pending)
-  }
-
-  shift(): Pending | undefined {
-    const pending = this.items[this.head]
-    if (pending === undefined) return undefined
-    this.items[this.head++] = undefined
-    if (this.head === this.items.length) {
-      this.items.length = this.head = 0
-    } else if (this.head > 16_384) {
-      this.items = this.items.slice(this.head)
-      this.head = 0
-    }
-    return pending
-  }
-}
 
 export class Connection {
   /** Monotonic ms at which bytes last came; any byte is a sign of life. */

@@ -35,6 +35,7 @@ import {
   Unreachable
 } from "../ZooKeeperError.ts"
 import { closeSession, Connection, type Limits } from "./Connection.ts"
+import { Fifo } from "./Fifo.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
@@ -90,7 +91,7 @@ export class Session {
   private readonly clock: Clock.Clock
   private readonly hosts: HostList.HostList
   private readonly credentials: Array<Credential>
-  private readonly waiting: Array<Pending> = []
+  private readonly waiting = new Fifo()
   private readonly attempts = new Map<string, string>()
   private connection: Connection | undefined
   private ready = false
@@ -139,7 +140,7 @@ export class Session {
   submit(pending: Pending): boolean {
     const { connection } = this
     if (this.ready && connection !== undefined && connection.isOpen) {
-      if (this.waiting.length === 0 && connection.inFlight < this.options.maxInFlight) {
+      if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {
         connection.enqueue(pending)
         return false
       }
@@ -156,18 +157,18 @@ export class Session {
 
   private readonly release = (): void => {
     const { connection } = this
-    if (!this.ready || connection === undefined || this.waiting.length === 0) return
-    let sent = 0
-    while (sent < this.waiting.length && connection.isOpen && connection.inFlight < this.options.maxInFlight) {
-      const pending = this.waiting[sent++]
+    if (!this.ready || connection === undefined || this.waiting.size === 0) return
+    while (this.waiting.size > 0 && connection.isOpen && connection.inFlight < this.options.maxInFlight) {
+      const pending = this.waiting.shift()
       if (pending !== undefined && !pending.cancelled) connection.enqueue(pending)
     }
-    this.waiting.splice(0, sent)
   }
 
   private failWaiting(reason: Reason): void {
-    for (const pending of this.waiting.splice(0)) {
-      if (!pending.cancelled) pending.fail(reason, "NotApplied")
+    // Only those that wait now: whoever is told may ask anew, for the next session.
+    for (let left = this.waiting.size; left > 0; left--) {
+      const pending = this.waiting.shift()
+      if (pending !== undefined && !pending.cancelled) pending.fail(reason, "NotApplied")
     }
   }
 
@@ -348,22 +349,21 @@ export class Session {
       }
       const within = Math.max(this.timeout / this.hosts.size, Math.min(leastAttempt, this.timeout / 3))
       const sentAt = this.now()
-      const session = this
-      return Effect.gen(function*() {
-        const socket = yield* session.options.dial(host)
+      return Effect.gen({ self: this }, function*() {
+        const socket = yield* this.options.dial(host)
         const { response, serve } = yield* Effect.timeoutOrElse(connection.open(socket, request), {
           duration: within,
           orElse: () =>
             Effect.fail(failure(new ConnectionLoss({ detail: `no handshake within ${Math.round(within)} ms` })))
         })
         // The session was given up while this server was asked for it: nobody wants it back.
-        if (session.id !== sessionId) {
+        if (this.id !== sessionId) {
           return { _tag: "Lost", served: true, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
-        yield* session.established(connection, host, response, sentAt)
+        yield* this.established(connection, host, response, sentAt)
         const error = yield* Effect.flip(
-          Effect.raceFirst(serve(session.timeout, session.deadline), session.prepare(connection))
+          Effect.raceFirst(serve(this.timeout, this.deadline), this.prepare(connection))
         )
         return { _tag: "Lost", served, error } satisfies Attempt
       }).pipe(
