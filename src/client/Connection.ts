@@ -196,6 +196,12 @@ export class Connection {
     parked(Effect.succeed(this.drain()))
   }
 
+  /** When the oldest question left that is not answered yet. */
+  private get askedAt(): number | undefined {
+    if (this.pinging) return this.pingAt
+    return this.sample > this.answered ? this.sampleAt : undefined
+  }
+
   private drain(): Array<Uint8Array> {
     this.lastSent = this.now()
     if (this.sample <= this.answered) {
@@ -373,7 +379,8 @@ export class Connection {
         const headDue = requestTimeout === 0
           ? Infinity
           : (this.pending.first?.sentAt ?? now) + requestTimeout
-        const silence = this.lastReceived + silentAfter
+        // Silence is the server's fault only where it was asked something: after a stall it is asked first.
+        const silence = Math.max(this.lastReceived + silentAfter, (this.askedAt ?? now) + pingAfter)
         if (now >= silence || now >= deadline() || now >= headDue) {
           if (suspected) {
             if (now >= headDue) {
@@ -386,9 +393,12 @@ export class Connection {
               new ConnectionLoss({ detail: `the server was silent for ${Math.round(now - this.lastReceived)} ms` })
             )
           }
-          // After a stall of the event loop this timer runs before the socket is read: look once more.
+          // After a stall of the event loop timers run before sockets are read: look again behind a read phase,
+          // which a yield waits for and a short timer does not.
           suspected = true
+          yield* Effect.yieldNow
           yield* Effect.sleep(1)
+          yield* Effect.yieldNow
           continue
         }
         suspected = false

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Option, Ref, Stream } from "effect"
+import { Cause, Config, ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Option, Ref, Stream } from "effect"
 import { ErrorCode } from "../../src/jute/ErrorCode.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
@@ -8,6 +8,8 @@ import { connect, proxy, root, shared, sharedHost, text, through, untilState } f
 import { encodeReply } from "../support/Proxy.ts"
 
 const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flip(effect)
+
+const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
 
 const reasonOf = (error: unknown): string => error instanceof ConnectionError ? error.reason._tag : String(error)
 
@@ -502,21 +504,110 @@ describe.skipIf(shared === undefined)("Session", () => {
 
   it.live("200 clients opened and closed leave no handle behind", () =>
     Effect.gen(function*() {
-      const count = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
       yield* Effect.scoped(Effect.flatMap(connect(), (zk) => zk.get("/")))
-      const before = count()
+      const before = sockets()
       yield* Effect.forEach(
         Array.from({ length: 200 }),
         () => Effect.scoped(Effect.flatMap(connect(), (zk) => zk.get("/"))),
         { concurrency: 10 }
       )
       yield* Effect.sleep("20 millis")
-      assert.isAtMost(count(), before)
+      assert.isAtMost(sockets(), before)
+    }))
+
+  it.live("a stall of the event loop beyond the read timeout does not cost the connection", () =>
+    Effect.gen(function*() {
+      const zk = yield* connect({ sessionTimeout: "1500 millis" })
+      const before = yield* zk.session
+      const states: Array<string> = []
+      yield* Effect.forkScoped(Stream.runForEach(zk.states, ({ _tag }) => Effect.sync(() => states.push(_tag))))
+      yield* zk.get("/")
+      for (const asked of [false, true]) {
+        const answer = yield* Effect.forkChild(asked ? zk.get("/") : Effect.void, { startImmediately: true })
+        const until = performance.now() + 1100
+        while (performance.now() < until) { /* nobody else may run */ }
+        yield* Fiber.join(answer)
+        yield* zk.get("/")
+      }
+      assert.strictEqual((yield* zk.session).id, before.id)
+      assert.deepStrictEqual(states, ["Connected"])
+    }))
+
+  it.live("a list of mute servers and one that comes back: the same session goes on", () =>
+    Effect.gen(function*() {
+      const good = yield* proxy
+      const mute = yield* proxy
+      mute.mute(true)
+      const zk = yield* connect({ hosts: [mute.hosts, good.hosts], sessionTimeout: "6 seconds" })
+      const before = yield* zk.session
+      yield* good.refuse(true)
+      good.cut()
+      yield* untilState(zk, "Suspended")
+      yield* mute.waitForConnection(mute.accepted() + 1)
+      yield* good.refuse(false)
+      yield* untilState(zk, "Connected")
+      assert.strictEqual((yield* zk.session).id, before.id)
+    }))
+
+  it.live("closing from inside the reaction to an expiry", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      yield* Effect.scoped(Effect.gen(function*() {
+        const zk = yield* through(via, { sessionTimeout: "1 second", closeTimeout: "300 millis" })
+        yield* via.refuse(true)
+        via.cut()
+        yield* Effect.flip(zk.sessionEnd)
+      }))
+      assert.strictEqual(via.live(), 0)
+    }))
+
+  it.live("failed attempts leave no socket behind", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      let attempts = 0
+      const remove = via.onRequest(({ index }) => index === 0 && ++attempts < 6 ? { _tag: "Cut" } : undefined)
+      const zk = yield* through(via)
+      remove()
+      yield* zk.get("/")
+      assert.strictEqual(via.live(), 1)
+      assert.strictEqual(via.accepted(), 6)
+    }))
+
+  it.live("nothing is written between the handshake and its answer", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const hold = via.onReply(({ index }) => index === 0 ? { _tag: "Hold" } : undefined)
+      const building = yield* Effect.forkScoped(through(via, { auth: [{ scheme: "digest", credential: "a:b" }] }))
+      yield* via.until(() => via.held() === 1)
+      assert.strictEqual(via.requests.length, 1)
+      hold()
+      via.release()
+      yield* Fiber.join(building)
+    }))
+
+  it.live("a burst beyond the in-flight window is sent as answers come, in order", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via, { maxInFlight: 4 })
+      const base = yield* root(zk)
+      via.freeze("toClient")
+      const from = via.requests.length
+      const burst = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: 50 }), (_, index) => zk.create(`${base}/${index}`), {
+          concurrency: "unbounded"
+        })
+      )
+      yield* via.until(() => via.requests.length >= from + 4)
+      assert.strictEqual(via.requests.length, from + 4)
+      via.thaw()
+      yield* Fiber.join(burst)
+      const stats = yield* Effect.forEach(Array.from({ length: 50 }), (_, index) => zk.get(`${base}/${index}`))
+      const zxids = stats.map(({ stat }) => stat.czxid)
+      assert.deepStrictEqual(zxids, zxids.toSorted((a, b) => a < b ? -1 : 1))
     }))
 
   it.live("layerConfig reads options from Config", () =>
     Effect.gen(function*() {
-      const { Config, ConfigProvider, Layer } = yield* Effect.promise(() => import("effect"))
       const layer = ZooKeeper.layerConfig({ hosts: Config.String("ZK") }).pipe(
         Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown({ ZK: sharedHost })))
       )
