@@ -98,9 +98,7 @@ export const make = (options: {
   }
 
   const versionProblem = (version: number): BadArguments | undefined =>
-    isInt32(version) && (version >= -1 || version < -1)
-      ? undefined
-      : refuse("version", version, "must be a whole number of 32 bits; -1 means any")
+    isInt32(version) ? undefined : refuse("version", version, "must be a whole number of 32 bits; -1 means any")
 
   const onVersion = <A, E, R>(
     path: string,
@@ -128,27 +126,30 @@ export const make = (options: {
     const millis = ttl === undefined ? Number.NaN : Duration.toMillis(ttl)
     return Number.isSafeInteger(millis) && millis >= 1 && millis <= longestTtl
       ? millis
-      : refuse("ttl", ttl, `must be between 1 ms and ${longestTtl} ms`)
+      : refuse("ttl", ttl, `must be whole milliseconds, from 1 to ${longestTtl}`)
   }
 
-  const created = (path: string) => clientPath(path)
+  /** Where a create goes: the sequential children of "/" belong into the chroot, not beside it. */
+  const createPath = (path: string, mode: ZNode.CreateMode): string =>
+    path === "/" && ZNode.isSequential(mode) ? `${chroot}/` : serverPath(path)
 
   const createOnce = (
+    subject: Subject,
     path: string,
     data: Data,
     mode: ZNode.CreateMode,
     acl: ReadonlyArray<Acl.Acl>,
     ttl: number
   ): Effect.Effect<ZNode.Created, CreateError> => {
-    const request = { path: serverPath(path), data: bytesOf(data), acl, flags: ZNode.flagOf(mode) }
+    const request = { path: createPath(path, mode), data: bytesOf(data), acl, flags: ZNode.flagOf(mode) }
     const asked = mode === "container"
-      ? ask(Calls.createContainer, request, { path })
+      ? ask(Calls.createContainer, request, subject)
       : ttl > 0
-      ? ask(Calls.createTtl, { ...request, ttl }, { path })
-      : ask(Calls.createWithStat, request, { path })
+      ? ask(Calls.createTtl, { ...request, ttl }, subject)
+      : ask(Calls.createWithStat, request, subject)
     return chroot === ""
       ? asked
-      : Effect.map(asked, ({ path: full, stat }) => ({ path: created(full), stat }))
+      : Effect.map(asked, ({ path: full, stat }) => ({ path: clientPath(full), stat }))
   }
 
   /** A create whose reply was lost, found by its unique name; one of another session is not ours. */
@@ -206,7 +207,7 @@ export const make = (options: {
       const target = guid === undefined
         ? path
         : ZnodePath.join(ZnodePath.parent(path), `_c_${guid}-${path.slice(path.lastIndexOf("/") + 1)}`)
-      const once = createOnce(target, data, mode, acl, ttl)
+      const once = createOnce({ path }, target, data, mode, acl, ttl)
       const safe = guid === undefined ? once : createProtected(target, guid, mode, once)
       return settings.makeParents === true ? withParents(target, acl, safe) : safe
     })
@@ -223,10 +224,10 @@ export const make = (options: {
     if (typeof ttl !== "number") return Effect.fail(ttl)
     const asked = ask(
       Calls.create,
-      { path: serverPath(path), data: bytesOf(data), acl, flags: ZNode.flagOf(mode) },
+      { path: createPath(path, mode), data: bytesOf(data), acl, flags: ZNode.flagOf(mode) },
       { path }
     )
-    return chroot === "" ? asked : Effect.map(asked, created)
+    return chroot === "" ? asked : Effect.map(asked, clientPath)
   }
 
   const ensurePath: Service["ensurePath"] = (path, acl = defaultAcl) => {
@@ -242,7 +243,8 @@ export const make = (options: {
         Effect.catchIf(isUnknown, () => make(at))
       )
     const found = ask(Calls.exists, { path: serverPath(path), watch: false }, { path })
-    return Effect.catchTag(Effect.asVoid(found), "NoNode", () => make(path))
+    // What may not be read is there (servers from 3.8.4 on say so).
+    return Effect.catchTags(Effect.asVoid(found), { NoNode: () => make(path), NoAuth: () => Effect.void })
   }
 
   // -------------------------------------------------------------------------
@@ -316,6 +318,8 @@ export const make = (options: {
         Effect.catchTag("NotEmpty", () =>
           Effect.andThen(below(at), Effect.catchTag(remove(at), "BadVersion", () => Effect.void)))
       )
+    // The server refuses to delete its root, but only after everything else would be gone.
+    if (path === "/" && chroot === "") return Effect.fail(refuse("path", path, "the root cannot be deleted"))
     return onPath(path, () => Effect.andThen(below(path), dropped(path)))
   }
 
@@ -332,7 +336,7 @@ export const make = (options: {
       const ttl = ttlOf(operation.mode, operation.ttl)
       if (typeof ttl !== "number") return ttl
       const request = {
-        path: serverPath(path),
+        path: createPath(path, operation.mode),
         data: bytesOf(operation.data),
         acl,
         flags: ZNode.flagOf(operation.mode)
@@ -397,7 +401,7 @@ export const make = (options: {
       if (results.length !== operations.length) return Effect.fail(broken("transaction"))
       // Position by position the results are those of `Results`: the server answers in order.
       return Effect.succeed(results.map((each) =>
-        "path" in each ? created(each.path) : each.type === OpCode.SetData ? each.stat : undefined
+        "path" in each ? clientPath(each.path) : each.type === OpCode.SetData ? each.stat : undefined
       ) as unknown as Results<Operations>)
     })
   }
@@ -409,12 +413,8 @@ export const make = (options: {
   type Read = Result.Result<ZNode.Znode, NoNode | NoAuth>
 
   const one = (path: string): Effect.Effect<Read, OperationError> =>
-    Effect.map(Effect.result(get(path)), (result) => result).pipe(
-      Effect.flatMap((result): Effect.Effect<Read, OperationError> =>
-        Result.isFailure(result) && (result.failure._tag === "ConnectionError" || result.failure._tag === "BadArguments")
-          ? Effect.fail(result.failure)
-          : Effect.succeed(result as Read)
-      )
+    Effect.map(get(path), (znode): Read => Result.succeed(znode)).pipe(
+      Effect.catchTag(["NoNode", "NoAuth"], (error) => Effect.succeed<Read>(Result.fail(error)))
     )
 
   const together = (paths: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Read>, OperationError> => {
