@@ -2,7 +2,6 @@
  * The operations of the service on top of a session: validation, chroot, and
  * the few that take more than one request.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -31,23 +30,15 @@ import {
   type QuotaExceeded,
   TransactionFailed
 } from "../ZooKeeperError.ts"
+import { bytesOf, createProblem, refuse, ttlOf, versionProblem } from "./Arguments.ts"
 import * as Calls from "./Calls.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
 import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
 import type { Session } from "./Session.ts"
 import * as Watches from "./Watches.ts"
 
-const encoder = new TextEncoder()
-const bytesOf = (data: Data): Uint8Array => typeof data === "string" ? encoder.encode(data) : data
-
-const refuse = (argument: string, value: unknown, problem: string): BadArguments =>
-  new BadArguments({ argument, value: String(value).slice(0, 100), problem })
-
-const longestTtl = 2 ** 40 - 1
 /** Paths that one multi-read asks for at first; it is halved where the reply is too large. */
 const readTogether = 256
-
-const isInt32 = (value: number): boolean => (value | 0) === value
 
 const equal = (left: Uint8Array, right: Uint8Array): boolean =>
   left.length === right.length && left.every((byte, index) => byte === right[index])
@@ -57,6 +48,53 @@ const isUnknown = (error: { readonly _tag: string }): error is ConnectionError =
   error instanceof ConnectionError && error.outcome === "Unknown" && error.reason._tag !== "TooLarge"
 
 type MultiOperation = (typeof MultiRequest.Type)[number]
+
+type Read = Result.Result<ZNode.Znode, NoNode | NoAuth>
+
+const culprit = (index: number, operation: Operation, code: number): TransactionFailed => {
+  const subject = {
+    path: operation.path,
+    version: operation._tag === "Create" ? -1 : operation.version
+  }
+  const failing = Calls.inTransaction.find((candidate) => candidate.code === code)
+  return new TransactionFailed({
+    index,
+    path: operation.path,
+    error: failing?.make(subject)
+      ?? new ConnectionError({ reason: reasonOf(code, "transaction"), outcome: "NotApplied", path: operation.path })
+  })
+}
+
+const broken = (operation: string): ConnectionError =>
+  new ConnectionError({
+    reason: new ProtocolReason({ detail: "the results do not fit the operations" }),
+    outcome: "Unknown",
+    operation
+  })
+
+const readOf = (
+  result: {
+    readonly type: number
+    readonly err?: number
+    readonly data?: Uint8Array | null
+    readonly stat?: ZNode.Stat
+  },
+  path: string
+): Effect.Effect<Read, OperationError> => {
+  if (result.type === OpCode.GetData && result.stat !== undefined) {
+    return Effect.succeed(Result.succeed({ data: result.data ?? new Uint8Array(0), stat: result.stat }))
+  }
+  if (result.err === ErrorCode.NoNode) return Effect.succeed(Result.fail(new NoNode({ path })))
+  if (result.err === ErrorCode.NoAuth) return Effect.succeed(Result.fail(new NoAuth({ path })))
+  return Effect.fail(
+    new ConnectionError({
+      reason: reasonOf(result.err ?? ErrorCode.SystemError, "getMany"),
+      outcome: "NotApplied",
+      operation: "getMany",
+      path
+    })
+  )
+}
 
 export const make = (options: {
   readonly session: Session
@@ -97,9 +135,6 @@ export const make = (options: {
     return problem === undefined ? f(serverPath(path)) : Effect.fail(refuse("path", path, problem))
   }
 
-  const versionProblem = (version: number): BadArguments | undefined =>
-    isInt32(version) ? undefined : refuse("version", version, "must be a whole number of 32 bits; -1 means any")
-
   const onVersion = <A, E, R>(
     path: string,
     version: number,
@@ -112,22 +147,6 @@ export const make = (options: {
   // -------------------------------------------------------------------------
   // creating
   // -------------------------------------------------------------------------
-
-  const createProblem = (path: string, mode: ZNode.CreateMode, acl: ReadonlyArray<Acl.Acl>): BadArguments | undefined => {
-    const pathProblem = ZNode.isSequential(mode) ? ZnodePath.sequentialProblemOf(path) : ZnodePath.problemOf(path)
-    if (pathProblem !== undefined) return refuse("path", path, pathProblem)
-    const aclProblem = Acl.problemOf(acl)
-    return aclProblem === undefined ? undefined : refuse("acl", JSON.stringify(acl), aclProblem)
-  }
-
-  const ttlOf = (mode: ZNode.CreateMode, ttl: Duration.Input | undefined): number | BadArguments => {
-    const takesTtl = mode === "persistentTtl" || mode === "persistentSequentialTtl"
-    if (!takesTtl) return ttl === undefined ? 0 : refuse("ttl", ttl, `mode ${mode} has no ttl`)
-    const millis = ttl === undefined ? Number.NaN : Duration.toMillis(ttl)
-    return Number.isSafeInteger(millis) && millis >= 1 && millis <= longestTtl
-      ? millis
-      : refuse("ttl", ttl, `must be whole milliseconds, from 1 to ${longestTtl}`)
-  }
 
   /** Where a create goes: the sequential children of "/" belong into the chroot, not beside it. */
   const createPath = (path: string, mode: ZNode.CreateMode): string =>
@@ -360,27 +379,6 @@ export const make = (options: {
     }
   }
 
-  const culprit = (index: number, operation: Operation, code: number): TransactionFailed => {
-    const subject = {
-      path: operation.path,
-      version: operation._tag === "Create" ? -1 : operation.version
-    }
-    const failing = Calls.inTransaction.find((candidate) => candidate.code === code)
-    return new TransactionFailed({
-      index,
-      path: operation.path,
-      error: failing?.make(subject)
-        ?? new ConnectionError({ reason: reasonOf(code, "transaction"), outcome: "NotApplied", path: operation.path })
-    })
-  }
-
-  const broken = (operation: string): ConnectionError =>
-    new ConnectionError({
-      reason: new ProtocolReason({ detail: "the results do not fit the operations" }),
-      outcome: "Unknown",
-      operation
-    })
-
   const transaction = <const Operations extends ReadonlyArray<Operation>>(
     operations: Operations
   ): Effect.Effect<Results<Operations>, TransactionFailed | OperationError> => {
@@ -397,7 +395,9 @@ export const make = (options: {
       const failed = results.findIndex((result) => result.type === OpCode.Error && result.err !== ErrorCode.Ok)
       const result = results[failed]
       const operation = operations[failed]
-      if (result?.type === OpCode.Error && operation !== undefined) return Effect.fail(culprit(failed, operation, result.err))
+      if (result?.type === OpCode.Error && operation !== undefined) {
+        return Effect.fail(culprit(failed, operation, result.err))
+      }
       if (results.length !== operations.length) return Effect.fail(broken("transaction"))
       // Position by position the results are those of `Results`: the server answers in order.
       return Effect.succeed(results.map((each) =>
@@ -410,7 +410,7 @@ export const make = (options: {
   // many
   // -------------------------------------------------------------------------
 
-  type Read = Result.Result<ZNode.Znode, NoNode | NoAuth>
+
 
   const one = (path: string): Effect.Effect<Read, OperationError> =>
     Effect.map(get(path), (znode): Read => Result.succeed(znode)).pipe(
@@ -440,25 +440,6 @@ export const make = (options: {
             : Effect.fail(error)
         })
       )
-  }
-
-  const readOf = (
-    result: { readonly type: number; readonly err?: number; readonly data?: Uint8Array | null; readonly stat?: ZNode.Stat },
-    path: string
-  ): Effect.Effect<Read, OperationError> => {
-    if (result.type === OpCode.GetData && result.stat !== undefined) {
-      return Effect.succeed(Result.succeed({ data: result.data ?? new Uint8Array(0), stat: result.stat }))
-    }
-    if (result.err === ErrorCode.NoNode) return Effect.succeed(Result.fail(new NoNode({ path })))
-    if (result.err === ErrorCode.NoAuth) return Effect.succeed(Result.fail(new NoAuth({ path })))
-    return Effect.fail(
-      new ConnectionError({
-        reason: reasonOf(result.err ?? ErrorCode.SystemError, "getMany"),
-        outcome: "NotApplied",
-        operation: "getMany",
-        path
-      })
-    )
   }
 
   const getMany: Service["getMany"] = (paths) => {

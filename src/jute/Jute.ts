@@ -61,6 +61,8 @@ export interface Layout {
   readonly write: (writer: Writer, value: any) => void
   /** The fewest bytes a value takes: what a vector's count is checked against. */
   readonly minimum: number
+  /** A value begins with its length or count, so that -1 can stand for null. */
+  readonly counted?: true
 }
 
 // ---------------------------------------------------------------------------
@@ -372,11 +374,13 @@ const text: Layout = {
     return reader.text(length)
   },
   write: (writer, value) => writer.text(value),
-  minimum: 4
+  minimum: 4,
+  counted: true
 }
 
 /**
- * Length-prefixed UTF-8. Java's CESU-8 is understood.
+ * Length-prefixed UTF-8. Java's CESU-8 is understood. What UTF-8 cannot say, half
+ * a surrogate pair, is written as U+FFFD.
  *
  * @category schemas
  * @since 0.1.0
@@ -396,7 +400,8 @@ export const Bytes = annotated(Schema.Uint8Array, {
     return reader.buffer(length)
   },
   write: (writer, value) => writer.buffer(value),
-  minimum: 4
+  minimum: 4,
+  counted: true
 })
 
 // ---------------------------------------------------------------------------
@@ -404,7 +409,6 @@ export const Bytes = annotated(Schema.Uint8Array, {
 // ---------------------------------------------------------------------------
 
 const nullable = (layout: Layout): Layout => ({
-  // Text, buffers and vectors all begin with a length of four bytes, and -1 is null for each.
   read: (reader) => {
     if (reader.remaining >= 4 && reader.view.getInt32(reader.offset) === -1) {
       reader.offset += 4
@@ -456,7 +460,8 @@ const vector = (item: Layout): Layout => ({
     writer.int(values.length)
     for (const value of values) item.write(writer, value)
   },
-  minimum: 4
+  minimum: 4,
+  counted: true
 })
 
 const record = (ast: SchemaAST.Objects): Layout => {
@@ -498,12 +503,19 @@ const compile = (ast: SchemaAST.AST): Layout => {
   if (SchemaAST.isObjects(ast)) return record(ast)
   if (SchemaAST.isArrays(ast)) {
     const [item] = ast.rest
-    if (ast.elements.length === 0 && item !== undefined) return vector(compiled(item))
+    if (ast.elements.length === 0 && item !== undefined) {
+      const layout = compiled(item)
+      // Elements without bytes could be as many as a peer likes.
+      if (layout.minimum > 0) return vector(layout)
+    }
   }
   if (SchemaAST.isUnion(ast)) {
     const present = ast.types.filter((type) => !SchemaAST.isNull(type))
     const [only] = present
-    if (present.length === 1 && only !== undefined && ast.types.length === 2) return nullable(compiled(only))
+    if (present.length === 1 && only !== undefined && ast.types.length === 2) {
+      const layout = compiled(only)
+      if (layout.counted) return nullable(layout)
+    }
   }
   throw new Error(`Jute has no layout for a Schema of kind ${ast._tag}: annotate it with Jute.withLayout`)
 }
