@@ -39,15 +39,8 @@ export const availability = (): Availability => {
     ...(hosts === undefined ? [] : [`ZK_HOSTS=${hosts}`]),
     ...(program === undefined ? [] : [`${origin}, started with ${program.java}`])
   ]
-  return {
-    hosts,
-    program,
-    description: found.length > 0
-      ? found.join("; ")
-      : classPath.length > 0
-      ? `${origin}, but no java`
-      : "no ZooKeeper: ZK_HOSTS and ZOOKEEPER_HOME are not set, Debian's package is not installed"
-  }
+  const problem = classPath.length === 0 ? `${origin}: no jars` : "no java"
+  return { hosts, program, description: found.length > 0 ? found.join("; ") : problem }
 }
 
 const isExecutable = (file: string): boolean => {
@@ -123,6 +116,8 @@ const findClassPath = (): readonly [origin: string, classPath: ReadonlyArray<str
 export const install = (): Availability => {
   const before = availability()
   if (before.hosts !== undefined || before.program !== undefined) return before
+  // Whoever names a release wants that one.
+  if (process.env["ZOOKEEPER_HOME"]) return before
   if (process.getuid?.() !== 0 || spawnSync("apt-get", ["--version"]).status !== 0) return before
   console.log("No ZooKeeper on this machine: installing Debian's package")
   aptGet("update")

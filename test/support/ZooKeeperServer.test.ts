@@ -47,6 +47,14 @@ describe.skipIf(!ZooKeeperServer.canStart)("ZooKeeperServer", () => {
       assert.strictEqual(yield* server.command("ruok"), "imok")
     }))
 
+  it.live("says why a server does not start, at once", () =>
+    Effect.gen(function*() {
+      const occupant = yield* ZooKeeperServer.standalone()
+      const error = yield* Effect.flip(ZooKeeperServer.standalone({ config: { clientPort: occupant.port } }))
+      assert.include(error.message, "Its log ends with")
+      assert.include(error.message, "Address already in use")
+    }), 15_000)
+
   it.live("leaves nothing behind when the run is killed", () =>
     Effect.gen(function*() {
       const run = yield* victim

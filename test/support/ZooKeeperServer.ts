@@ -149,22 +149,18 @@ const startOnce = Effect.fnUntraced(function*(
     return yield* new ZooKeeperServerError({ message: `Cannot start a server: ${description}` })
   }
   const root = yield* temporaryDirectory
-  const layouts = (yield* freePorts(size * 3)).reduce<Array<Layout>>((members, port, index, ports) => {
-    const id = index + 1
-    return index < size
-      ? [...members, {
-        id,
-        directory: join(root, `${id}`),
-        client: port,
-        quorum: ports[index + size] ?? 0,
-        election: ports[index + 2 * size] ?? 0
-      }]
-      : members
-  }, [])
+  const ports = yield* freePorts(size * 3)
+  const layouts = ports.slice(0, size).map((client, index): Layout => ({
+    id: index + 1,
+    directory: join(root, `${index + 1}`),
+    client,
+    quorum: ports[index + size] ?? client,
+    election: ports[index + 2 * size] ?? client
+  }))
   const [first, ...others] = yield* Effect.forEach(layouts, (layout) => makeMember(program, layout, layouts, options))
   if (first === undefined) return yield* Effect.die("an ensemble without members")
   const members = [first, ...others] as const
-  yield* Effect.forEach(members, (member) => member.start, { discard: true })
+  yield* Effect.forEach(members, (member) => member.restart, { concurrency: "unbounded", discard: true })
   yield* Effect.forEach(members, serves, { concurrency: "unbounded", discard: true })
   return members
 })
@@ -268,8 +264,6 @@ const writeConfiguration = (
       : { clientPort: client, clientPortAddress: address }),
     ...options.config
   }
-  const lines = (entries: ReadonlyArray<readonly [string, string | number | boolean]>) =>
-    entries.map(([key, value]) => `${key}=${value}\n`).join("")
   writeFileSync(join(configuration, "zoo.cfg"), lines(Object.entries(settings)))
   // Releases before 3.8 log with log4j, later ones with logback, Debian with slf4j-simple (see the JVM arguments).
   writeFileSync(
@@ -295,6 +289,9 @@ const writeConfiguration = (
     )
   }
 }
+
+const lines = (entries: ReadonlyArray<readonly [string, string | number | boolean]>): string =>
+  entries.map(([key, value]) => `${key}=${value}\n`).join("")
 
 const javaCommand = ({ classPath, java }: Program, { directory }: Layout, options: Options): ReadonlyArray<string> => {
   const configuration = join(directory, "conf")

@@ -17,11 +17,17 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | void> {
+  // Whoever started vitest was killed: no reason to go on.
+  process.once("disconnect", () => process.exit(1))
+  process.channel?.unref()
   const { description, hosts, program } = ZooKeeperServer.availability()
-  if (hosts === undefined && program === undefined) {
-    const notice = `ALL TESTS AGAINST A REAL ZOOKEEPER ARE SKIPPED (${description})\n${advice}`
-    if (process.env["ZK_REAL"] === "required") throw new Error(notice)
+  if (program === undefined) {
+    const what = hosts === undefined ? "a real ZooKeeper" : "servers that they can kill and freeze"
+    if (process.env["ZK_REAL"] === "required") throw new Error(`ZK_REAL=required, but the tests lack ${what} (${description})\n${advice}`)
+    const notice = `ALL TESTS THAT NEED ${what.toUpperCase()} ARE SKIPPED (${description})\n${advice}`
     console.warn(`\n${"!".repeat(80)}\n${notice}\n${"!".repeat(80)}\n`)
+  }
+  if (hosts === undefined && program === undefined) {
     project.provide("zookeeper", undefined)
     return
   }

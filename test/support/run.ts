@@ -2,7 +2,8 @@
  * `npm test`: makes sure that a real ZooKeeper can be had, runs vitest with the
  * arguments given, and closes with a line that says how many tests passed.
  */
-import { spawnSync } from "node:child_process"
+import { spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
@@ -25,11 +26,16 @@ const directory = mkdtempSync(join(tmpdir(), "effect-zookeeper-report-"))
 const file = join(directory, "report.json")
 
 const { hosts, program } = install()
-const { status } = spawnSync(
+// Over the channel vitest learns when this process is killed (see globalSetup.ts).
+const run = spawn(
   process.execPath,
   [vitest, "run", "--reporter=default", "--reporter=json", `--outputFile.json=${file}`, ...process.argv.slice(2)],
-  { stdio: "inherit" }
+  { stdio: ["inherit", "inherit", "inherit", "ipc"] }
 )
+// A Ctrl-C reaches vitest too: wait until it has closed.
+process.on("SIGINT", () => {})
+process.on("SIGTERM", () => run.kill("SIGTERM"))
+const [status] = (await once(run, "exit")) as [number | null]
 
 const readReport = (): Report | undefined => {
   try {
