@@ -544,7 +544,14 @@ export class Session {
     const { connectTimeout } = this.options
     yield* Effect.acquireRelease(
       Effect.map(
-        Effect.forkDetach(Effect.asVoid(Effect.all([this.loop, this.watchDeadline], { concurrency: 2 }))),
+        Effect.forkDetach(
+          Effect.all([this.loop, this.watchDeadline], { concurrency: 2 }).pipe(
+            Effect.asVoid,
+            Effect.tapCause((cause) => Effect.logError("ZooKeeper session loop broke", cause)),
+            // Whatever ends the loop, nobody is left waiting for it.
+            Effect.onExit(() => this.finish(new Closed({}), { _tag: "Closed" }))
+          )
+        ),
         (fiber) => this.fiber = fiber
       ),
       () => this.close
