@@ -466,13 +466,21 @@ export const make = (options: {
         Effect.acquireRelease(
           Effect.sync(() => {
             const once: Watches.Once = new Watches.Once(kind, path, (self) => session.watches.remove(full, self))
-            return { once, byRead: session.watches.addOnce(full, once) }
+            session.watches.add(full, once)
+            return once
           }),
-          ({ once }) => Effect.sync(() => session.watches.remove(full, once))
+          (once) => Effect.sync(() => session.watches.remove(full, once))
         ),
-        ({ byRead, once }): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
+        (once): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
           Effect.callback((resume) => {
-            const pending = Pending.make(call, { path: full, watch: byRead }, { path }, (exit) => {
+            // Whether the read must arm the watch is known when it leaves, which may be much later.
+            const request = {
+              path: full,
+              get watch() {
+                return session.watches.armsByRead(full, kind)
+              }
+            }
+            const pending = Pending.make(call, request, { path }, (exit) => {
               // In the read loop: no event can come between the answer and this.
               if (exit._tag === "Success") {
                 once.arm()

@@ -408,7 +408,10 @@ export class Session {
       })
     )
     const armed = Effect.suspend(() => {
-      const batches = this.watches.connected((pending) => connection.enqueue(pending), this.rearm)
+      const batches = this.watches.connected((pending) => connection.enqueue(pending), {
+        ...this.rearm,
+        maxRequestSize: this.options.limits.maxRequestSize
+      })
       return Effect.forEach(batches, (batch) =>
         Effect.callback<void, ConnectionError>((resume) => {
           connection.enqueue(

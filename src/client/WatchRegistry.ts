@@ -45,8 +45,9 @@ const WatcherType = { Children: 1, Data: 2, Any: 3, PersistentRecursive: 5 } as 
 
 class Entry {
   readonly consumers: Array<Consumer> = []
-  /** What the server has for us on this connection. */
+  /** What the server was last asked for on this connection. */
   mode: Mode = "none"
+  /** One-shot watches that the server has, or was asked for. */
   dataArmed = false
   childArmed = false
   /** As far as we were told; decides how a re-armed watch compares. */
@@ -70,13 +71,15 @@ class Entry {
 const ignored = { value: () => undefined }
 const addWatch = call("watch", Protocol.operations.addWatch, ignored)
 const removeWatches = call("unwatch", Protocol.operations.removeWatches, ignored)
-const armData = call("watch", Protocol.operations.exists, ignored)
+const armData = call("watch", Protocol.operations.exists, { value: () => true, absent: false })
 const armChildren = call("watch", Protocol.operations.getChildren, ignored)
 const setWatches = call("setWatches", Protocol.operations.setWatches, ignored)
 const setWatches2 = call("setWatches", Protocol.operations.setWatches2, ignored)
 
 /** In bytes: what one packet of watches may hold (ZOOKEEPER-706). */
 const largestBatch = 128 * 1024
+/** In bytes, generously: what a packet has besides the paths. */
+const batchHeader = 64
 
 const emptyLists = () => ({
   dataWatches: new Array<string>(),
@@ -87,12 +90,15 @@ const emptyLists = () => ({
 })
 
 type Lists = ReturnType<typeof emptyLists>
+type Put = (list: keyof Lists, path: string) => void
 
 const failureOf = (exit: Exit.Exit<unknown, ConnectionError>): Reason | undefined => {
   if (exit._tag === "Success") return undefined
   for (const cause of exit.cause.reasons) if (cause._tag === "Fail") return cause.error.reason
   return undefined
 }
+
+const noRecursion = new Unimplemented({ operation: "recursive watch" })
 
 /** One packet that arms watches; `settled` must be told how it went. */
 export interface Batch {
@@ -106,10 +112,18 @@ export type Send = (pending: Pending) => void
 
 export class WatchRegistry {
   private readonly entries = new Map<string, Entry>()
-  private recursive = 0
+  /**
+   * Those whose events come from a recursive watch by now. A mode changes where
+   * the reply stands among the events, not when it was asked for.
+   */
+  private readonly recursive = new Map<string, Entry>()
   private send: Send | undefined
   /** Whether the server knows persistent watches: it is taken to, until it says otherwise. */
   private persistent = true
+  /** Batches that the server has not yet answered: it tells now what has changed meanwhile. */
+  private rearming = 0
+  /** Why there will never be another connection. */
+  private ended: Reason | undefined
 
   /** Paths that someone watches. */
   get size(): number {
@@ -130,28 +144,23 @@ export class WatchRegistry {
   // consumers
   // -------------------------------------------------------------------------
 
-  /** From now on; the watch is armed at once, or with the next connection. */
+  /** From now on; the watch is armed at once, with the next connection, or by the read of a one-shot consumer. */
   add(path: string, consumer: Consumer): void {
     const entry = this.entryOf(path)
     entry.consumers.push(consumer)
-    if (consumer.kind === "recursive") this.recursive++
-    this.arm(path, entry)
+    if (this.ended !== undefined) consumer.fail(this.ended)
+    else if (consumer.kind === "recursive" && !this.persistent) consumer.fail(noRecursion)
+    else this.arm(path, entry)
   }
 
-  /**
-   * Registers a one-shot consumer, and says whether the read that it comes with
-   * must arm the watch itself.
-   */
-  addOnce(path: string, consumer: Consumer): boolean {
-    const entry = this.entryOf(path)
-    entry.consumers.push(consumer)
-    const byRead = entry.mode === "none" || entry.mode === "once"
-    if (byRead) {
-      entry.mode = "once"
-      if (consumer.kind === "nodeOnce") entry.dataArmed = true
-      else entry.childArmed = true
-    }
-    return byRead
+  /** Whether the read of a one-shot consumer, which leaves now, must arm the watch itself. */
+  armsByRead(path: string, kind: Kind): boolean {
+    const entry = this.entries.get(path)
+    if (entry === undefined || entry.mode === "persistent" || entry.mode === "recursive") return false
+    entry.mode = "once"
+    if (kind === "nodeOnce") entry.dataArmed = true
+    else entry.childArmed = true
+    return true
   }
 
   /** No watch and no entry is left behind when the last consumer goes. */
@@ -160,9 +169,10 @@ export class WatchRegistry {
     const index = entry?.consumers.indexOf(consumer) ?? -1
     if (entry === undefined || index < 0) return
     entry.consumers.splice(index, 1)
-    if (consumer.kind === "recursive") this.recursive--
     this.disarm(path, entry)
-    if (entry.consumers.length === 0) this.entries.delete(path)
+    if (entry.consumers.length > 0) return
+    this.entries.delete(path)
+    this.recursive.delete(path)
   }
 
   private entryOf(path: string): Entry {
@@ -177,17 +187,12 @@ export class WatchRegistry {
   // arming
   // -------------------------------------------------------------------------
 
-  private request<Request>(
-    operation: Call<Request, undefined, never>,
+  private request<Request, Value>(
+    operation: Call<Request, Value, never>,
     request: Request,
-    onError?: (reason: Reason) => void
+    settled: (exit: Exit.Exit<Value, ConnectionError>) => void = () => undefined
   ): void {
-    this.send?.(
-      Pending.make(operation, request, { path: undefined }, (exit) => {
-        const reason = failureOf(exit)
-        if (reason !== undefined) onError?.(reason)
-      })
-    )
+    this.send?.(Pending.make(operation, request, { path: undefined }, settled))
   }
 
   private arm(path: string, entry: Entry): void {
@@ -195,59 +200,87 @@ export class WatchRegistry {
     const wanted = entry.wanted()
     if (wanted === "none" || wanted === "once") return
     if (!this.persistent) return this.armOnce(path, entry)
-    if (entry.mode === wanted || entry.mode === "recursive") return
-    entry.mode = wanted
-    const mode = wanted === "recursive" ? AddMode.Recursive : AddMode.Persistent
-    this.request(addWatch, { path, mode }, (reason) => this.refused(path, entry, reason))
+    if (entry.mode !== wanted && entry.mode !== "recursive") this.switchTo(wanted, path, entry)
+  }
+
+  private switchTo(mode: "persistent" | "recursive", path: string, entry: Entry): void {
+    entry.mode = mode
+    this.request(addWatch, { path, mode: mode === "recursive" ? AddMode.Recursive : AddMode.Persistent }, (exit) => {
+      const reason = failureOf(exit)
+      if (reason !== undefined) this.refused(entry, reason)
+      else this.switched(mode, path, entry)
+    })
+  }
+
+  /** From here on the events are those of the new mode. */
+  private switched(mode: Mode, path: string, entry: Entry): void {
+    if (this.entries.get(path) !== entry) return
+    if (mode === "recursive") this.recursive.set(path, entry)
+    else this.recursive.delete(path)
   }
 
   /** Servers before 3.6 do not know persistent watches: one-shot ones are armed anew after each event. */
   private armOnce(path: string, entry: Entry): void {
-    if (entry.wants("recursive")) {
-      for (const consumer of [...entry.consumers]) if (consumer.kind === "recursive") consumer.fail(new Unimplemented({ operation: "recursive watch" }))
-    }
     entry.mode = "once"
     if (!entry.dataArmed && entry.wants("node", "children", "persistent")) {
       entry.dataArmed = true
-      this.request(armData, { path, watch: true })
+      this.request(armData, { path, watch: true }, (exit) => {
+        if (exit._tag === "Failure" || this.entries.get(path) !== entry) return
+        entry.exists = exit.value
+        this.armOnce(path, entry)
+      })
     }
     if (!entry.childArmed && entry.exists && entry.wants("children", "persistent")) {
       entry.childArmed = true
-      this.request(armChildren, { path, watch: true }, () => entry.childArmed = false)
+      this.request(armChildren, { path, watch: true }, (exit) => {
+        if (exit._tag === "Failure") entry.childArmed = false
+      })
     }
   }
 
-  private refused(path: string, entry: Entry, reason: Reason): void {
-    const unknown = reason._tag === "Unimplemented"
-      || reason._tag === "ServerError" && reason.code === ErrorCode.MarshallingError
-    if (!unknown) return
-    this.persistent = false
-    entry.mode = "none"
-    // An unknown operation closes the connection; then the next one arms. Else it is armed here.
-    for (const [each, other] of this.entries) {
-      other.mode = other.mode === "once" ? "once" : "none"
-      this.arm(each, other)
+  private refused(entry: Entry, reason: Reason): void {
+    switch (reason._tag) {
+      case "Unimplemented":
+        return this.withoutPersistence()
+      case "ServerError":
+        if (reason.code === ErrorCode.MarshallingError) return this.withoutPersistence()
+        break
+      case "Throttled":
+      case "TooLarge":
+        break
+      default:
+        // The connection is lost; the next one arms.
+        return
     }
-    if (this.entries.get(path) === entry) this.arm(path, entry)
+    for (const consumer of [...entry.consumers]) consumer.fail(reason)
+  }
+
+  private withoutPersistence(): void {
+    if (!this.persistent) return
+    this.persistent = false
+    // An unknown operation closes the connection; then the next one arms. Else it is done here.
+    for (const [path, entry] of [...this.entries]) {
+      if (entry.mode !== "once") entry.mode = "none"
+      for (const consumer of [...entry.consumers]) if (consumer.kind === "recursive") consumer.fail(noRecursion)
+      this.arm(path, entry)
+    }
   }
 
   private disarm(path: string, entry: Entry): void {
     if (this.send === undefined || entry.mode === "none") return
     const wanted = entry.wanted()
-    if (wanted === entry.mode && wanted !== "once") return
     if (wanted === "none") {
       if (entry.mode !== "once" || entry.dataArmed || entry.childArmed) {
         this.request(removeWatches, { path, type: WatcherType.Any })
       }
       return
     }
-    if (wanted === "persistent" && entry.mode === "recursive") {
+    if (entry.mode === "recursive" && wanted !== "recursive") {
       // Servers up to 3.8 replace the mode; later ones keep both until one is removed.
-      entry.mode = "persistent"
-      this.request(addWatch, { path, mode: AddMode.Persistent })
+      this.switchTo("persistent", path, entry)
       this.request(removeWatches, { path, type: WatcherType.PersistentRecursive })
-      return
     }
+    // One-shot consumers are served by a persistent watch as well.
     if (entry.mode !== "once") return
     if (entry.dataArmed && !entry.wants("nodeOnce", "node", "children", "persistent")) {
       entry.dataArmed = false
@@ -268,27 +301,34 @@ export class WatchRegistry {
     const tag = WatchEvent.tagOf(type)
     if (tag === undefined) return
     const entry = this.entries.get(path)
-    if (entry !== undefined) {
-      if (tag === "NodeDeleted") entry.exists = false
-      else if (tag === "NodeCreated") entry.exists = true
-      if (entry.mode === "once") this.consumed(path, entry, tag)
-      if (tag !== "NodeChildrenChanged" || entry.mode !== "recursive") this.deliver(entry, tag, path)
-      if (!this.persistent) {
-        for (const consumer of [...entry.consumers]) if (consumer.kind === "persistent") consumer.gap("OneShot")
+    if (entry !== undefined) this.dispatchTo(entry, tag, path)
+    if (this.recursive.size === 0 || tag === "NodeChildrenChanged") return
+    for (let below = path; below !== "/";) {
+      const parent = ZnodePath.parent(below)
+      const above = this.recursive.get(parent)
+      if (above !== undefined) {
+        for (const consumer of [...above.consumers]) if (consumer.kind === "recursive") consumer.notify(tag, path)
+        if (below === path && tag !== "NodeDataChanged") this.deliver(above, "NodeChildrenChanged", parent)
       }
+      below = parent
     }
-    if (this.recursive === 0 || tag === "NodeChildrenChanged") return
-    for (let ancestor = path; ancestor !== "/";) {
-      const parent = ZnodePath.parent(ancestor)
-      const above = this.entries.get(parent)
-      if (above?.mode === "recursive") {
-        for (const consumer of [...above.consumers]) {
-          if (consumer.kind === "recursive") consumer.notify(tag, path)
-        }
-        if (ancestor === path && tag !== "NodeDataChanged") this.deliver(above, "NodeChildrenChanged", parent)
-      }
-      ancestor = parent
+  }
+
+  private dispatchTo(entry: Entry, tag: WatchEvent.NodeEvent["_tag"], path: string): void {
+    // A znode that was listed for its data and its children is told to be gone twice.
+    if (this.rearming > 0 && tag === "NodeDeleted" && !entry.exists) return
+    // Derived from the events of the children.
+    if (tag === "NodeChildrenChanged" && this.recursive.has(path)) return
+    entry.exists = tag !== "NodeDeleted"
+    if (entry.mode === "once") this.consumed(path, entry, tag)
+    this.deliver(entry, tag, path)
+    if (entry.mode === "once") {
+      // Those who are left did not yet await the event: their reads are under way and arm anew.
+      entry.dataArmed ||= entry.wants("nodeOnce")
+      entry.childArmed ||= entry.wants("childrenOnce")
     }
+    if (this.persistent) return
+    for (const consumer of [...entry.consumers]) if (consumer.kind === "persistent") consumer.gap("OneShot")
   }
 
   private consumed(path: string, entry: Entry, tag: WatchEvent.NodeEvent["_tag"]): void {
@@ -315,6 +355,8 @@ export class WatchRegistry {
   /** The connection is gone, and the server's watches with it. */
   disconnected(): void {
     this.send = undefined
+    this.rearming = 0
+    this.recursive.clear()
     for (const entry of this.entries.values()) {
       entry.mode = "none"
       entry.dataArmed = entry.childArmed = false
@@ -325,8 +367,17 @@ export class WatchRegistry {
    * A connection is there: requests that arm everything, to be sent before all
    * others. `relativeZxid` is the last zxid that the old connection showed.
    */
-  connected(send: Send, options: { readonly relativeZxid: bigint; readonly newSession: boolean }): Array<Batch> {
+  connected(
+    send: Send,
+    options: {
+      readonly relativeZxid: bigint
+      readonly newSession: boolean
+      /** In bytes: what one request may have. */
+      readonly maxRequestSize: number
+    }
+  ): Array<Batch> {
     this.send = send
+    const largest = Math.min(largestBatch, options.maxRequestSize) - batchHeader
     const batches: Array<Batch> = []
     let lists = emptyLists()
     let size = 0
@@ -335,25 +386,20 @@ export class WatchRegistry {
       lists = emptyLists()
       size = 0
     }
-    const put = (list: Array<string>, path: string) => {
-      list.push(path)
-      size += 4 + 3 * path.length
+    const put: Put = (list, path) => {
+      // A character has three bytes at most.
+      const most = 4 + 3 * path.length
+      if (size + most > largest) flush()
+      lists[list].push(path)
+      size += most
     }
-    for (const [path, entry] of this.entries) {
-      this.relist(lists, put, path, entry, options.newSession)
-      if (size >= largestBatch / 2) flush()
-    }
+    for (const [path, entry] of this.entries) this.relist(put, path, entry, options.newSession)
     flush()
+    this.rearming = batches.length
     return batches
   }
 
-  private relist(
-    lists: Lists,
-    put: (list: Array<string>, path: string) => void,
-    path: string,
-    entry: Entry,
-    newSession: boolean
-  ): void {
+  private relist(put: Put, path: string, entry: Entry, newSession: boolean): void {
     const mode = entry.wanted()
     const compares = !newSession
     const data = entry.wants("node", "persistent", "nodeOnce") || mode !== "once" && entry.wants("children")
@@ -361,36 +407,33 @@ export class WatchRegistry {
     const once = mode === "once" || !this.persistent
     if (compares || once) {
       if (data) {
-        put(entry.exists ? lists.dataWatches : lists.existWatches, path)
+        put(entry.exists ? "dataWatches" : "existWatches", path)
         entry.dataArmed = once
       }
       if (child) {
-        put(lists.childWatches, path)
+        put("childWatches", path)
         entry.childArmed = once
       }
     }
     entry.mode = once ? "once" : mode
-    if (mode === "persistent" && !once) put(lists.persistentWatches, path)
-    if (mode === "recursive" && !once) put(lists.persistentRecursiveWatches, path)
+    if (mode === "persistent" && !once) put("persistentWatches", path)
+    if (mode === "recursive" && !once) put("persistentRecursiveWatches", path)
   }
 
   private batch(relativeZxid: bigint, lists: Lists): Batch {
-    const known = lists.persistentWatches.length > 0 || lists.persistentRecursiveWatches.length > 0
-    const { childWatches, dataWatches, existWatches } = lists
-    return known
-      ? {
-        call: setWatches2,
-        request: { relativeZxid, ...lists },
-        // Servers before 3.6 close the connection on it; the next one is armed with what they know.
-        settled: (exit) => {
-          if (failureOf(exit)?._tag === "Unimplemented") this.persistent = false
-        }
-      }
-      : {
-        call: setWatches,
-        request: { relativeZxid, dataWatches, existWatches, childWatches },
-        settled: () => undefined
-      }
+    const { childWatches, dataWatches, existWatches, persistentRecursiveWatches, persistentWatches } = lists
+    const recursive = persistentRecursiveWatches.map((path) => [path, this.entries.get(path)] as const)
+    const settled: Batch["settled"] = (exit) => {
+      const reason = failureOf(exit)
+      // Servers before 3.6 close the connection on setWatches2; the next one is armed with what they know.
+      if (reason?._tag === "Unimplemented") this.withoutPersistence()
+      if (reason !== undefined) return
+      this.rearming--
+      for (const [path, entry] of recursive) if (entry !== undefined) this.switched("recursive", path, entry)
+    }
+    return persistentWatches.length > 0 || recursive.length > 0
+      ? { call: setWatches2, request: { relativeZxid, ...lists }, settled }
+      : { call: setWatches, request: { relativeZxid, dataWatches, existWatches, childWatches }, settled }
   }
 
   /** Tells everyone that events may have been missed; those who lost theirs for good are ended. */
@@ -402,6 +445,7 @@ export class WatchRegistry {
 
   /** Ends one-shot consumers, which belong to a session, or all when there will be no other session. */
   fail(reason: Reason, all: boolean): void {
+    if (all) this.ended = reason
     for (const entry of [...this.entries.values()]) {
       for (const consumer of [...entry.consumers]) {
         if (all || consumer.kind === "nodeOnce" || consumer.kind === "childrenOnce") consumer.fail(reason)

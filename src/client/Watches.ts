@@ -7,6 +7,7 @@
  * before the result of a request that could show the new state.
  */
 import { isReadonlyArrayNonEmpty, type NonEmptyReadonlyArray } from "effect/Array"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
@@ -18,6 +19,9 @@ import type { Consumer, Kind, WatchRegistry } from "./WatchRegistry.ts"
 
 /** Events that one consumer may leave untaken; beyond them it is told of a gap. */
 const largestMailbox = 16_384
+
+/** How long a read that failed waits for a reason to be repeated. */
+const patience = "1 second"
 
 /** What one consumer has not yet seen. Taking it waits in place, without a scheduler hop. */
 class Mailbox<A> {
@@ -62,8 +66,12 @@ class Mailbox<A> {
 
   readonly take: Effect.Effect<NonEmptyReadonlyArray<A>, ConnectionError> = Effect.callback((resume) => {
     const ready = this.poll()
-    if (ready === undefined) this.taker = resume
-    else resume(ready)
+    if (ready !== undefined) return resume(ready)
+    this.taker = resume
+    // Nothing may be given to a taker that is gone.
+    return Effect.sync(() => {
+      if (this.taker === resume) this.taker = undefined
+    })
   })
 }
 
@@ -100,7 +108,7 @@ export const follow = <A, E>(
 ): Stream.Stream<Option.Option<A>, E | ConnectionError> =>
   Stream.unwrap(Effect.gen(function*() {
     const wakeUps = new Mailbox<void>()
-    // A read that failed is repeated once there is a connection again.
+    // A read that failed, or may have, is repeated once there is a connection again.
     let stale = false
     const wake = () => {
       if (wakeUps.size === 0) wakeUps.offer(undefined)
@@ -115,16 +123,15 @@ export const follow = <A, E>(
         wakeUps.fail(new ConnectionError({ reason, outcome: "NotApplied", operation: "changes", path }))
     })
     let last: Option.Option<A> | undefined
-    const attempt: Effect.Effect<Option.Option<A> | undefined, E | ConnectionError> = Effect.catchIf(
-      Effect.map(read, (state) => {
+    const attempt: Effect.Effect<Option.Option<A> | undefined, E | ConnectionError> = Effect.suspend(() => {
+      stale = true
+      return Effect.map(read, (state) => {
         stale = false
         return state
-      }),
-      isPassing,
-      () => {
-        stale = true
-        return Effect.as(wakeUps.take, undefined)
-      }
+      })
+    }).pipe(
+      // A server may refuse a read and keep the connection: nothing will wake us then.
+      Effect.catchIf(isPassing, () => Effect.as(Effect.timeoutOption(wakeUps.take, patience), undefined))
     )
     const next: Effect.Effect<NonEmptyReadonlyArray<Option.Option<A>>, E | ConnectionError> = Effect.gen(function*() {
       if (last !== undefined && !stale) yield* wakeUps.take
@@ -179,8 +186,9 @@ export class Once implements Consumer {
   private readonly drop: (consumer: Once) => void
   /** Events before the answer of the read that came with the watch are in that answer. */
   private armed = false
-  private outcome: Exit.Exit<NodeEvent, ConnectionError> | undefined
-  private taker: ((exit: Exit.Exit<NodeEvent, ConnectionError>) => void) | undefined
+  private readonly outcome = Deferred.makeUnsafe<NodeEvent, ConnectionError>()
+  /** Anyone may await it, any number of times. */
+  readonly event: Effect.Effect<NodeEvent, ConnectionError> = Deferred.await(this.outcome)
 
   constructor(kind: Once["kind"], path: string, drop: (consumer: Once) => void) {
     this.kind = kind
@@ -206,15 +214,7 @@ export class Once implements Consumer {
   }
 
   private finish(exit: Exit.Exit<NodeEvent, ConnectionError>): void {
-    if (this.outcome !== undefined) return
-    this.outcome = exit
     this.drop(this)
-    this.taker?.(exit)
-    this.taker = undefined
+    Deferred.doneUnsafe(this.outcome, exit)
   }
-
-  readonly event: Effect.Effect<NodeEvent, ConnectionError> = Effect.callback((resume) => {
-    if (this.outcome === undefined) this.taker = resume
-    else resume(this.outcome)
-  })
 }
