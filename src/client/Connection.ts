@@ -101,6 +101,8 @@ export class Connection {
   private sample = 0
   private sampleAt = 0
   private pingAt = 0
+  private zxidHigh = 0
+  private zxidLow = 0
   private pinging = false
 
   constructor(options: {
@@ -122,7 +124,7 @@ export class Connection {
 
   /** Monotonic time in ms. */
   now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   get inFlight(): number {
@@ -240,7 +242,14 @@ export class Connection {
     if (xid === Protocol.Xid.Auth) return this.onAuth(code)
     const pending = this.settle(xid)
     // Zxids that are 0 or -1 are no positions; a ping's or an event's zxid may be ahead of what we were told.
-    if (view.getInt32(at + 4) >= 0) this.listener.zxid(view.getBigInt64(at + 4))
+    // Most replies to reads show the position of the one before: no bigint is made for those.
+    const high = view.getInt32(at + 4)
+    const low = view.getInt32(at + 8)
+    if (high >= 0 && (low !== this.zxidLow || high !== this.zxidHigh)) {
+      this.zxidHigh = high
+      this.zxidLow = low
+      this.listener.zxid(view.getBigInt64(at + 4))
+    }
     if (code === 0) this.succeed(pending, reader)
     else pending.refuse(code)
     this.listener.answered()

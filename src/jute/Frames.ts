@@ -78,8 +78,9 @@ export class Frames {
     let at = from
     while (this.lengthReceived < 4 && at < chunk.length) this.length[this.lengthReceived++] = chunk[at++] ?? 0
     if (this.lengthReceived < 4) return at
-    const [a = 0, b = 0, c = 0, d = 0] = this.length
-    const size = a << 24 | b << 16 | c << 8 | d
+    // By index: taking an array apart goes through its iterator.
+    const { length } = this
+    const size = (length[0] ?? 0) << 24 | (length[1] ?? 0) << 16 | (length[2] ?? 0) << 8 | (length[3] ?? 0)
     if (size <= 0 || size > this.limit) {
       const hint = hintAt(size)
       if (size <= 0 || size > 0x3fff_ffff || hint !== "") {

@@ -100,7 +100,7 @@ const decodeText = (bytes: Uint8Array, start: number, end: number): string => {
 }
 
 // Small buffers are cut from a slab: a view on the network chunk would keep 64 KiB alive for every value.
-const slabSize = 8192
+const slabSize = 16_384
 const slabShare = 2048
 let slab = new Uint8Array(slabSize)
 let slabUsed = 0
@@ -189,7 +189,8 @@ export class Reader {
   }
 }
 
-const blockSize = 1 << 16
+const firstBlock = 1 << 10
+const largestBlock = 1 << 16
 
 /**
  * Collects frames in blocks. What {@link Writer.drain} has handed out is never
@@ -206,7 +207,7 @@ export class Writer {
   private frame = 0
   private sealed: Array<Uint8Array> = []
 
-  constructor(size: number = blockSize) {
+  constructor(size: number = firstBlock) {
     this.bytes = new Uint8Array(size)
     this.view = new DataView(this.bytes.buffer)
   }
@@ -216,7 +217,9 @@ export class Writer {
     if (this.offset + size <= this.bytes.length) return
     const unfinished = this.bytes.subarray(this.frame, this.offset)
     if (this.frame > this.start) this.sealed.push(this.bytes.subarray(this.start, this.frame))
-    this.bytes = new Uint8Array(Math.max(blockSize, 2 * unfinished.length + size))
+    // Blocks grow while one holds less than what is written between two drains; an idle connection keeps a small one.
+    const wanted = this.start === 0 ? 4 * this.bytes.length : this.bytes.length
+    this.bytes = new Uint8Array(Math.max(Math.min(wanted, largestBlock), 2 * unfinished.length + size))
     this.bytes.set(unfinished)
     this.view = new DataView(this.bytes.buffer)
     this.start = this.frame = 0

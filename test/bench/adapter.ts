@@ -1,4 +1,4 @@
-// bench: {"workloads":["get","set","createdel","children","connect","watch","mem-watches","mem-sessions"],"servers":["null","real"]}
+// bench: {"workloads":["*"],"servers":["null","real"]}
 /**
  * This client as its users run it: `inflight` fibers, each yielding its
  * operation. Understood by `run.ts` here and by other harnesses alike.

@@ -111,9 +111,25 @@ class Latencies {
     return round((this.times[0] ?? 0) * 1000, 1)
   }
   get quantiles() {
-    const sorted = this.times.slice().sort()
+    const sorted = this.times.toSorted()
     const at = (share: number) => round((sorted[Math.floor(sorted.length * share)] ?? 0) * 1000, 1)
     return { p50_us: at(0.5), p99_us: at(0.99) }
+  }
+}
+
+class Countdown {
+  /** When the first came. */
+  first = 0
+  readonly over: Promise<void>
+  private left: number
+  private end: (() => void) | undefined
+  constructor(count: number) {
+    this.left = count
+    this.over = new Promise((resolve) => this.end = resolve)
+  }
+  readonly next = (): void => {
+    this.first ||= performance.now()
+    if (--this.left === 0) this.end?.()
   }
 }
 
@@ -124,6 +140,18 @@ const nextLine = (): Promise<void> =>
     process.stdin.once("data", () => resolve())
     process.stdin.resume()
   })
+
+const memory = async (work: () => Promise<unknown>): Promise<readonly [Measured, object]> => {
+  await settle()
+  const resident = residentMb()
+  const heap = heapMb()
+  const measured = await measure(work)
+  await settle()
+  return [measured, {
+    rss_delta_mb: round(residentMb() - resident, 2),
+    heap_delta_mb: round(heapMb() - heap, 2)
+  }]
+}
 
 const watchedPaths = (root: string, count: number): Array<string> =>
   Array.from({ length: count }, (_, i) => `${root}/w/n${String(i).padStart(10, "0")}`)
@@ -187,21 +215,14 @@ export const run = async <Client>(driver: Driver<Client>): Promise<never> => {
   const watches = async (): Promise<void> => {
     const client = await driver.connect(host)
     for (const isWarm of [false, true]) {
-      let seen = 0
-      let first = 0
-      let done = (): void => {}
-      const all = new Promise<void>((resolve) => done = resolve)
-      const onEvent = () => {
-        if (seen === 0) first = performance.now()
-        if (++seen === ops) done()
-      }
-      const set = await measure(() => driver.watch(client, watchedPaths(root, ops), onEvent))
+      const events = new Countdown(ops)
+      const set = await measure(() => driver.watch(client, watchedPaths(root, ops), events.next))
       await settle()
       print({ ready: true })
       await nextLine()
-      const measured = await measure(() => all)
+      const measured = await measure(() => events.over)
       if (isWarm) {
-        finish({ ...measured, wall_s: (performance.now() - first) / 1000 }, {
+        finish({ ...measured, wall_s: (performance.now() - events.first) / 1000 }, {
           set_wall_s: round(set.wall_s, 6),
           set_cpu_s: round(set.cpu_user_s + set.cpu_sys_s, 6)
         })
@@ -210,23 +231,11 @@ export const run = async <Client>(driver: Driver<Client>): Promise<never> => {
     await driver.close(client)
   }
 
-  const memory = async (work: () => Promise<unknown>): Promise<readonly [Measured, object]> => {
-    await settle()
-    const resident = residentMb()
-    const heap = heapMb()
-    const measured = await measure(work)
-    await settle()
-    return [measured, {
-      rss_delta_mb: round(residentMb() - resident, 2),
-      heap_delta_mb: round(heapMb() - heap, 2)
-    }]
-  }
-
   const memoryOfWatches = async (): Promise<void> => {
     const client = await driver.connect(host)
     const { begin, end } = new Latencies(5000)
-    const load: Load = { kind: "get", path: `${root}/s${size}`, data: new Uint8Array(0), ops: 5000, inflight: 16, begin, end }
-    await driver.drive(client, load)
+    const path = `${root}/s${size}`
+    await driver.drive(client, { kind: "get", path, data: new Uint8Array(0), ops: 5000, inflight: 16, begin, end })
     finish(...await memory(() => driver.watch(client, watchedPaths(root, ops), () => {})))
     await driver.close(client)
   }
