@@ -69,7 +69,7 @@ const authenticate = call("addAuth", Protocol.operations.auth, { value: () => un
 
 /** Share of the timeout by which the client gives up a session before the server can. */
 const margin = 0.1
-/** In ms: the least that a connection attempt is given, whatever the number of servers. */
+/** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
 const leastAttempt = 1000
 /** In ms: after a loss, clients spread their first attempts over this time. */
 const spread = 200
@@ -177,7 +177,7 @@ export class Session {
   // -------------------------------------------------------------------------
 
   private now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   private prove(sentAt: number): void {
@@ -347,7 +347,8 @@ export class Session {
         passwd: this.password,
         readOnly: this.options.readOnly
       }
-      const within = Math.max(this.timeout / this.hosts.size, Math.min(leastAttempt, this.timeout / 3))
+      // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
+      const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
       const sentAt = this.now()
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)

@@ -549,6 +549,19 @@ describe.skipIf(shared === undefined)("Session", () => {
       assert.strictEqual((yield* zk.session).id, before.id)
     }))
 
+  it.live("the only server accepts before it serves: it is asked again, and the same session goes on", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      const before = yield* zk.session
+      via.mute(true)
+      via.cut()
+      yield* via.waitForConnection(2)
+      via.mute(false)
+      yield* zk.get("/")
+      assert.strictEqual((yield* zk.session).id, before.id)
+    }))
+
   it.live("closing from inside the reaction to an expiry", () =>
     Effect.gen(function*() {
       const via = yield* proxy
