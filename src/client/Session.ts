@@ -84,6 +84,8 @@ type Attempt =
   /** The server says that the session is over. */
   | { readonly _tag: "Refused" }
 
+type Pause = (input: undefined) => Effect.Effect<unknown, unknown>
+
 export class Session {
   readonly watches = new WatchRegistry()
   readonly state: SubscriptionRef.SubscriptionRef<SessionState>
@@ -98,6 +100,7 @@ export class Session {
   private terminal: Reason | undefined
   private detached = false
   private fiber: Fiber.Fiber<void> | undefined
+  private watcher: Fiber.Fiber<void> | undefined
 
   private id = 0n
   private password: Uint8Array = new Uint8Array(16)
@@ -275,39 +278,52 @@ export class Session {
 
   private readonly nextXid = (): number => this.xid = xidAfter(this.xid)
 
-  private readonly loop: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    let pause = yield* Schedule.toStepWithSleep(this.options.reconnect)
-    let wasServed = false
-    while (this.terminal === undefined) {
-      const { host, roundCompleted } = this.hosts.next()
-      if (roundCompleted) {
-        yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
-          Effect.annotateLogs({ attempts: this.describeAttempts() })
-        )
-        // A schedule that ends is begun anew: its owner may end, the client must not.
-        yield* Effect.catchCause(pause(undefined), () =>
-          Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
-            pause = again
-            return Effect.ignore(pause(undefined))
-          }))
-      } else if (wasServed) {
-        yield* Effect.sleep(yield* Random.nextBetween(0, spread))
-      }
-      const attempt = yield* this.attempt(host)
-      wasServed = attempt._tag === "Lost" && attempt.served
-      if (wasServed) pause = yield* Schedule.toStepWithSleep(this.options.reconnect)
-      if (attempt._tag === "Refused") {
-        this.hosts.succeeded()
-        yield* this.expire()
-      } else {
-        const { reason } = attempt.error
-        this.attempts.set(formatHost(host), reason.message)
-        if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
-          yield* this.finish(reason, { _tag: "AuthFailed" })
+  private loop(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      let pause: Pause | undefined
+      let wasServed = false
+      if (this.id !== 0n) yield* this.watchDeadline()
+      while (this.terminal === undefined) {
+        const { host, roundCompleted } = this.hosts.next()
+        if (roundCompleted) {
+          yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
+            Effect.annotateLogs({ attempts: this.describeAttempts() })
+          )
+          pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
+          // A schedule that ends is begun anew: its owner may end, the client must not.
+          yield* Effect.catchCause(pause(undefined), () =>
+            Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
+              pause = again
+              return Effect.ignore(again(undefined))
+            }))
+        } else if (wasServed) {
+          yield* Effect.sleep(yield* Random.nextBetween(0, spread))
+        }
+        const attempt = yield* this.attempt(host)
+        wasServed = attempt._tag === "Lost" && attempt.served
+        if (wasServed) pause = undefined
+        if (attempt._tag === "Refused") {
+          this.hosts.succeeded()
+          yield* this.expire()
+        } else {
+          const { reason } = attempt.error
+          this.attempts.set(formatHost(host), reason.message)
+          if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
+            yield* this.finish(reason, { _tag: "AuthFailed" })
+          }
         }
       }
-    }
-  })
+    })
+  }
+
+  /** What breaks here is a fault of ours: nobody is left waiting for it. */
+  private guarded(life: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.tapCause(life, (cause) =>
+      Effect.andThen(
+        Effect.logError("ZooKeeper session loop broke", cause),
+        this.finish(new Closed({}), { _tag: "Closed" })
+      ))
+  }
 
   private describeAttempts(): string {
     return Array.from(this.attempts, ([host, message]) => `${host}: ${message}`).join("; ")
@@ -363,9 +379,7 @@ export class Session {
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
         yield* this.established(connection, host, response, sentAt)
-        const error = yield* Effect.flip(
-          Effect.raceFirst(serve(this.timeout, this.deadline), this.prepare(connection))
-        )
+        const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection)))
         return { _tag: "Lost", served, error } satisfies Attempt
       }).pipe(
         Effect.scoped,
@@ -392,8 +406,11 @@ export class Session {
       this.connection = connection
       this.prove(sentAt)
       this.rearm = { relativeZxid, newSession: !resumed }
+      const { watcher } = this
+      this.watcher = undefined
       return Effect.logDebug(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
-        Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout })
+        Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout }),
+        Effect.andThen(watcher === undefined ? Effect.void : Fiber.interrupt(watcher))
       )
     })
   }
@@ -401,7 +418,7 @@ export class Session {
   private rearm = { relativeZxid: 0n, newSession: true }
 
   /** Identities and watches first; only then is the client connected, and what waited is sent. */
-  private prepare(connection: Connection): Effect.Effect<never, ConnectionError> {
+  private prepare(connection: Connection): Effect.Effect<void, ConnectionError> {
     const authenticated = Effect.suspend(() =>
       Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
         concurrency: "unbounded",
@@ -431,8 +448,7 @@ export class Session {
         Deferred.doneUnsafe(this.connecting, Exit.void)
         this.release()
         return this.announce({ _tag: "Connected", sessionId: this.id, readOnly: this.readOnly })
-      })),
-      Effect.andThen(Effect.never)
+      }))
     )
   }
 
@@ -462,31 +478,38 @@ export class Session {
       this.watches.disconnected()
       const wasReady = this.ready
       this.ready = false
-      if (this.terminal !== undefined || this.id === 0n || !wasReady) return Effect.void
+      if (this.terminal !== undefined || this.id === 0n) return Effect.void
+      if (!wasReady) return this.watchDeadline()
       this.connecting = Deferred.makeUnsafe()
       const wall = this.clock.currentTimeMillisUnsafe()
-      return this.announce({
-        _tag: "Suspended",
-        sessionId: this.id,
-        since: wall,
-        deadline: wall + Math.max(0, this.deadline() - this.now())
-      })
+      return Effect.andThen(
+        this.announce({
+          _tag: "Suspended",
+          sessionId: this.id,
+          since: wall,
+          deadline: wall + Math.max(0, this.deadline() - this.now())
+        }),
+        this.watchDeadline()
+      )
     })
   }
 
-  /** Gives the session up at its deadline, while no connection proves it. */
-  private readonly watchDeadline: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    while (this.terminal === undefined) {
-      if (this.id === 0n) {
-        yield* Effect.sleep(Math.max(1, this.options.sessionTimeout * (1 - margin) / 2))
-        continue
+  /** While no connection proves the session, it is given up at its deadline; connections do that themselves. */
+  private watchDeadline(): Effect.Effect<void> {
+    const { id } = this
+    return Effect.gen({ self: this }, function*() {
+      while (this.connection === undefined && this.id === id && this.terminal === undefined) {
+        const left = this.deadline() - this.now()
+        if (left <= 0) return yield* this.expire()
+        yield* Effect.sleep(Math.max(1, Math.ceil(left)))
       }
-      const left = this.deadline() - this.now()
-      if (left > 0) yield* Effect.sleep(Math.max(1, Math.ceil(left)))
-      else if (this.connection !== undefined) yield* Effect.sleep(2)
-      else yield* this.expire()
-    }
-  })
+    }).pipe(
+      (watching) => Effect.forkChild(this.guarded(watching), { startImmediately: true }),
+      Effect.map((fiber) => {
+        this.watcher = fiber
+      })
+    )
+  }
 
   // -------------------------------------------------------------------------
   // public life
@@ -548,14 +571,7 @@ export class Session {
     const { connectTimeout } = this.options
     yield* Effect.acquireRelease(
       Effect.map(
-        Effect.forkDetach(
-          Effect.all([this.loop, this.watchDeadline], { concurrency: 2 }).pipe(
-            Effect.asVoid,
-            Effect.tapCause((cause) => Effect.logError("ZooKeeper session loop broke", cause)),
-            // Whatever ends the loop, nobody is left waiting for it.
-            Effect.onExit(() => this.finish(new Closed({}), { _tag: "Closed" }))
-          )
-        ),
+        Effect.forkDetach(this.guarded(this.loop())),
         (fiber) => this.fiber = fiber
       ),
       () => this.close
