@@ -67,6 +67,8 @@ export interface Options {
 
 const authenticate = call("addAuth", Protocol.operations.auth, { value: () => undefined })
 
+const noPassword = new Uint8Array(16)
+
 /** Share of the timeout by which the client gives up a session before the server can. */
 const margin = 0.1
 /** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
@@ -103,7 +105,7 @@ export class Session {
   private watcher: Fiber.Fiber<void> | undefined
 
   private id = 0n
-  private password: Uint8Array = new Uint8Array(16)
+  private password: Uint8Array = noPassword
   private timeout: number
   private lastZxid = 0n
   private readOnly = false
@@ -238,7 +240,7 @@ export class Session {
       const sessionId = this.id
       const reason = new SessionExpired({})
       this.id = 0n
-      this.password = new Uint8Array(16)
+      this.password = noPassword
       this.lastZxid = 0n
       this.timeout = this.options.sessionTimeout
       this.ready = false
@@ -516,12 +518,14 @@ export class Session {
   // -------------------------------------------------------------------------
 
   /** The session, once connected. */
-  readonly connected: Effect.Effect<SessionInfo, ConnectionError> = Effect.suspend(() => {
-    const { info } = this
-    if (info !== undefined) return Effect.succeed(info)
-    if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
-    return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
-  })
+  get connected(): Effect.Effect<SessionInfo, ConnectionError> {
+    return Effect.suspend(() => {
+      const { info } = this
+      if (info !== undefined) return Effect.succeed(info)
+      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
+    })
+  }
 
   /** Adds an identity: at once where connected, else with the next connection. */
   addAuth(credential: Credential): Effect.Effect<void, ConnectionError> {
@@ -539,54 +543,60 @@ export class Session {
     })
   }
 
-  readonly detach: Effect.Effect<SessionCredentials, ConnectionError> = Effect.suspend(() => {
-    if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
-    this.detached = true
-    const { resumable } = this
-    return Effect.as(this.close, resumable)
-  })
+  get detach(): Effect.Effect<SessionCredentials, ConnectionError> {
+    return Effect.suspend(() => {
+      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      this.detached = true
+      const { resumable } = this
+      return Effect.as(this.close, resumable)
+    })
+  }
 
   /** Ends the session on the server if that is possible in time, then everything else. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.terminal === undefined && !this.detached && this.id !== 0n) {
-      return Effect.interruptible(this.connected).pipe(
-        Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
-          const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
-          if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
-          else this.connection.enqueue(pending)
-        })),
-        Effect.timeoutOption(this.options.closeTimeout),
-        Effect.ignore,
-        Effect.interruptible
-      )
-    }
-    return Effect.void
-  }).pipe(
-    Effect.andThen(Effect.suspend(() => this.finish(new Closed({}), { _tag: "Closed" }))),
-    Effect.andThen(Effect.suspend(() => this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)))
-  )
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.terminal === undefined && !this.detached && this.id !== 0n) {
+        return Effect.interruptible(this.connected).pipe(
+          Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
+            const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
+            if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
+            else this.connection.enqueue(pending)
+          })),
+          Effect.timeoutOption(this.options.closeTimeout),
+          Effect.ignore,
+          Effect.interruptible
+        )
+      }
+      return Effect.void
+    }).pipe(
+      Effect.andThen(Effect.suspend(() => this.finish(new Closed({}), { _tag: "Closed" }))),
+      Effect.andThen(Effect.suspend(() => this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)))
+    )
+  }
 
   /** Runs the loop in the scope and waits for the first connection. */
-  readonly start: Effect.Effect<void, ConnectionError, Scope.Scope> = Effect.gen({ self: this }, function*() {
-    const { connectTimeout } = this.options
-    yield* Effect.acquireRelease(
-      Effect.map(
-        Effect.forkDetach(this.guarded(this.loop())),
-        (fiber) => this.fiber = fiber
-      ),
-      () => this.close
-    )
-    yield* Effect.timeoutOrElse(this.connected, {
-      duration: connectTimeout,
-      orElse: () =>
-        Effect.fail(failure(
-          new Unreachable({
-            attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
-            millis: connectTimeout
-          })
-        ))
+  get start(): Effect.Effect<void, ConnectionError, Scope.Scope> {
+    return Effect.gen({ self: this }, function*() {
+      const { connectTimeout } = this.options
+      yield* Effect.acquireRelease(
+        Effect.map(
+          Effect.forkDetach(this.guarded(this.loop())),
+          (fiber) => this.fiber = fiber
+        ),
+        () => this.close
+      )
+      yield* Effect.timeoutOrElse(this.connected, {
+        duration: connectTimeout,
+        orElse: () =>
+          Effect.fail(failure(
+            new Unreachable({
+              attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
+              millis: connectTimeout
+            })
+          ))
+      })
     })
-  })
+  }
 }
 
 const equalBytes = (a: Redacted.Redacted<Uint8Array>, b: Redacted.Redacted<Uint8Array>): boolean => {
