@@ -37,12 +37,14 @@ import type * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import * as Acl from "./Acl.ts"
 import * as Client from "./client/Client.ts"
-import { dial } from "./client/NodeTransport.ts"
+import * as NodeTls from "./client/NodeTls.ts"
+import * as NodeTransport from "./client/NodeTransport.ts"
 import * as Session from "./client/Session.ts"
 import * as ConnectionString from "./ConnectionString.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import type { ServerFacts } from "./ServerFacts.ts"
 import type { SessionCredentials, SessionInfo, SessionState } from "./SessionState.ts"
+import * as Tls from "./Tls.ts"
 import type * as Transaction from "./Transaction.ts"
 import type { NodeEvent, WatchEvent } from "./WatchEvent.ts"
 import type { Children, Created, CreateOptions, Stat, Znode } from "./Znode.ts"
@@ -303,7 +305,9 @@ export interface Options {
   readonly maxReplySize?: number | undefined
   /** Requests that may await their answers; more wait on the client. @default 10000 */
   readonly maxInFlight?: number | undefined
-  /** How a server is dialled. @default TCP through Node */
+  /** TLS to the servers, on their secure ports; `true` trusts what Node trusts. See `Tls`. @default false */
+  readonly tls?: boolean | Tls.Options | undefined
+  /** How a server is dialled, in place of `tls`. @default TCP through Node */
   readonly dial?: ((host: ConnectionString.Host) => Effect.Effect<Socket.Socket>) | undefined
 }
 
@@ -340,6 +344,21 @@ const size = (
     )
 }
 
+const dialOf = (options: Options): Effect.Effect<NonNullable<Options["dial"]>, BadArguments> => {
+  const { dial, tls = false } = options
+  if (tls === false) return Effect.succeed(dial ?? ((host) => NodeTransport.dial(host)))
+  if (dial !== undefined) {
+    return Effect.fail(
+      new BadArguments({ argument: "tls", value: "", problem: "with dial of your own, TLS is for it to speak" })
+    )
+  }
+  const settings = tls === true ? {} : tls
+  const problem = Tls.problemOf(settings)
+  if (problem !== undefined) return Effect.fail(problem)
+  const dialTls = NodeTls.dial(settings)
+  return Effect.succeed((host) => dialTls(host))
+}
+
 /**
  * A client that lives as long as the scope. Fails with `BadArguments` where an
  * option is malformed, and with a `ConnectionError` of reason `Unreachable` or
@@ -357,9 +376,11 @@ export const make = Effect.fnUntraced(function*(
   if (problem !== undefined) {
     return yield* new BadArguments({ argument: "defaultAcl", value: JSON.stringify(defaultAcl), problem })
   }
+  const dial = yield* dialOf(options)
   const session = yield* Session.make({
     servers,
-    dial: options.dial ?? dial,
+    dial,
+    isPlain: options.dial === undefined && (options.tls ?? false) === false,
     sessionTimeout: yield* positive("sessionTimeout", options.sessionTimeout, 10_000),
     connectTimeout: yield* positive("connectTimeout", options.connectTimeout, 15_000),
     closeTimeout: yield* positive("closeTimeout", options.closeTimeout, 5000),
@@ -376,7 +397,7 @@ export const make = Effect.fnUntraced(function*(
     credentials: (options.auth ?? []).map(({ credential, scheme }) => ({ scheme, credential: secret(credential) })),
     resume: options.resume
   })
-  return Client.make({ session, chroot: servers.chroot, defaultAcl, dial: options.dial ?? dial, secret })
+  return Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
 })
 
 /**

@@ -25,6 +25,7 @@ import {
   Protocol as ProtocolReason,
   type Reason,
   RequestTimeout,
+  Tls,
   TooLarge
 } from "../ZooKeeperError.ts"
 import { Fifo } from "./Fifo.ts"
@@ -64,8 +65,7 @@ export interface Limits {
 
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
-const messageOf = (error: Socket.SocketError): string => {
-  const { reason } = error
+const messageOf = (reason: Socket.SocketErrorReason): string => {
   if (reason._tag === "SocketCloseError") return "closed by the server"
   if (reason._tag === "SocketOpenError" && reason.kind === "Timeout") return "no connection in time"
   return "cause" in reason && reason.cause instanceof Error && reason.cause.message !== ""
@@ -73,7 +73,9 @@ const messageOf = (error: Socket.SocketError): string => {
     : reason.message
 }
 
-const lost = (error: Socket.SocketError): ConnectionError => failure(new ConnectionLoss({ detail: messageOf(error) }))
+/** A transport that knows better than that the connection was lost says so by the cause of its error. */
+const lost = ({ reason }: Socket.SocketError): ConnectionError =>
+  failure("cause" in reason && reason.cause instanceof Tls ? reason.cause : new ConnectionLoss({ detail: messageOf(reason) }))
 
 export class Connection {
   /** Monotonic ms at which bytes last came; any byte is a sign of life. */
@@ -93,6 +95,10 @@ export class Connection {
   private parked: ((blocks: Effect.Effect<Array<Uint8Array>>) => void) | undefined
   private scheduled = false
   private ended: ConnectionError | undefined
+  /** Whether the handshake was written. */
+  wasAsked = false
+  /** Whether the peer has sent anything at all. */
+  wasHeard = false
   /** The end is decided: whoever is told of it must not be served here again. */
   private failing = false
   // One sample at a time proves the session: the newest request of a write, and when that write was made.
@@ -306,6 +312,14 @@ export class Connection {
 
   private readonly onChunks = (chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void, ConnectionError> => {
     this.lastReceived = this.now()
+    if (!this.wasHeard) {
+      this.wasHeard = true
+      const [first = new Uint8Array()] = chunks
+      // An alert: no handshake of ZooKeeper's begins like that.
+      if (first[0] === 0x15 && first[1] === 0x03) {
+        return Effect.fail(failure(new Tls({ problem: "TlsServer", detail: "it answered with an alert" })))
+      }
+    }
     try {
       for (const chunk of chunks) this.frames.push(chunk)
       return Effect.void
@@ -346,6 +360,7 @@ export class Connection {
         this.writer.begin()
         connectRequest.write(this.writer, request)
         this.writer.end()
+        this.wasAsked = true
         yield* socketWriter.writeAll(this.drain() as [Uint8Array])
         while (this.response === undefined) {
           yield* this.onChunks(yield* pull)

@@ -26,18 +26,21 @@ import { type ConnectionString, formatHost, type Host } from "../ConnectionStrin
 import * as Protocol from "../jute/Protocol.ts"
 import type { SessionCredentials, SessionInfo, SessionState } from "../SessionState.ts"
 import {
+  type AttemptFailure,
   AuthFailed,
   Closed,
   ConnectionError,
   ConnectionLoss,
   type Reason,
   SessionExpired,
+  Tls,
   Unreachable
 } from "../ZooKeeperError.ts"
 import { closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
+import { speaksTls } from "./TlsProbe.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
 
 export interface Credential {
@@ -48,6 +51,8 @@ export interface Credential {
 export interface Options {
   readonly servers: ConnectionString
   readonly dial: (host: Host) => Effect.Effect<Socket.Socket>
+  /** Whether `dial` is known to speak no TLS. */
+  readonly isPlain: boolean
   /** In ms, as asked for. */
   readonly sessionTimeout: number
   /** In ms: how long building may take. */
@@ -96,7 +101,7 @@ export class Session {
   private readonly hosts: HostList.HostList
   private readonly credentials: Array<Credential>
   private readonly waiting = new Fifo()
-  private readonly attempts = new Map<string, string>()
+  private readonly attempts = new Map<string, AttemptFailure>()
   private connection: Connection | undefined
   private ready = false
   private terminal: Reason | undefined
@@ -309,7 +314,7 @@ export class Session {
           yield* this.expire()
         } else {
           const { reason } = attempt.error
-          this.attempts.set(formatHost(host), reason.message)
+          if (reason._tag !== "Unreachable") this.attempts.set(formatHost(host), reason)
           if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
             yield* this.finish(reason, { _tag: "AuthFailed" })
           }
@@ -328,7 +333,7 @@ export class Session {
   }
 
   private describeAttempts(): string {
-    return Array.from(this.attempts, ([host, message]) => `${host}: ${message}`).join("; ")
+    return Array.from(this.attempts, ([host, { message }]) => `${host}: ${message}`).join("; ")
   }
 
   private attempt(host: Host): Effect.Effect<Attempt> {
@@ -370,7 +375,12 @@ export class Session {
       const sentAt = this.now()
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
-        const { response, serve } = yield* Effect.timeoutOrElse(connection.open(socket, request), {
+        const opened = Effect.catchIf(
+          connection.open(socket, request),
+          () => this.isSilent(connection),
+          (error) => this.explainSilence(host, error)
+        )
+        const { response, serve } = yield* Effect.timeoutOrElse(opened, {
           duration: within,
           orElse: () =>
             Effect.fail(failure(new ConnectionLoss({ detail: `no handshake within ${Math.round(within)} ms` })))
@@ -388,6 +398,23 @@ export class Session {
         Effect.catch((error) => Effect.succeed<Attempt>({ _tag: "Lost", served, error })),
         Effect.onExit(() => this.disconnected(connection))
       )
+    })
+  }
+
+  /** Hung up on without a word: no quorum, too many connections, data that is older than ours, or a TLS port. */
+  private isSilent(connection: Connection): boolean {
+    return connection.wasAsked && !connection.wasHeard
+  }
+
+  /** A server that has never served us is asked once whether it speaks TLS. */
+  private explainSilence(host: Host, error: ConnectionError): Effect.Effect<never, ConnectionError> {
+    return Effect.suspend(() => {
+      const server = formatHost(host)
+      if (!this.options.isPlain || this.hadSession || error.reason._tag !== "ConnectionLoss") return Effect.fail(error)
+      const known = this.attempts.get(server)
+      if (known !== undefined && known._tag !== "Tls") return Effect.fail(error)
+      return Effect.flatMap(Effect.flatMap(this.options.dial(host), speaksTls), (isTls) =>
+        isTls ? failure(new Tls({ problem: "TlsServer", detail: "" })) : error)
     })
   }
 
@@ -591,6 +618,7 @@ export class Session {
           Effect.fail(failure(
             new Unreachable({
               attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
+              reasons: Array.from(this.attempts, ([server, reason]) => ({ server, reason })),
               millis: connectTimeout
             })
           ))

@@ -46,6 +46,7 @@ const transparent = (
     const session = yield* Session.make({
       servers,
       dial,
+    isPlain: true,
       sessionTimeout,
       connectTimeout: 15_000,
       closeTimeout: 5000,
