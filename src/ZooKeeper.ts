@@ -28,7 +28,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
@@ -42,6 +42,7 @@ import * as NodeTransport from "./client/NodeTransport.ts"
 import * as Session from "./client/Session.ts"
 import * as ConnectionString from "./ConnectionString.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as Sasl from "./Sasl.ts"
 import type { ServerFacts } from "./ServerFacts.ts"
 import type { SessionCredentials, SessionInfo, SessionState } from "./SessionState.ts"
 import * as Tls from "./Tls.ts"
@@ -307,6 +308,8 @@ export interface Options {
   readonly maxInFlight?: number | undefined
   /** TLS to the servers, on their secure ports; `true` trusts what Node trusts. See `Tls`. @default false */
   readonly tls?: boolean | Tls.Options | undefined
+  /** How to authenticate before anything else is sent: `Sasl.digestMd5`. @default the service `SaslMechanism`, if any */
+  readonly sasl?: Sasl.Mechanism | undefined
   /** How a server is dialled, in place of `tls`. @default TCP through Node */
   readonly dial?: ((host: ConnectionString.Host) => Effect.Effect<Socket.Socket>) | undefined
 }
@@ -380,6 +383,7 @@ export const make = Effect.fnUntraced(function*(
   const session = yield* Session.make({
     servers,
     dial,
+    sasl: options.sasl ?? Option.getOrUndefined(yield* Effect.serviceOption(Sasl.SaslMechanism)),
     isPlain: options.dial === undefined && (options.tls ?? false) === false,
     sessionTimeout: yield* positive("sessionTimeout", options.sessionTimeout, 10_000),
     connectTimeout: yield* positive("connectTimeout", options.connectTimeout, 15_000),

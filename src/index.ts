@@ -6,6 +6,7 @@
 export * as Acl from "./Acl.ts"
 export * as ConnectionString from "./ConnectionString.ts"
 export * as RetryPolicy from "./RetryPolicy.ts"
+export * as Sasl from "./Sasl.ts"
 export * as ServerFacts from "./ServerFacts.ts"
 export * as SessionState from "./SessionState.ts"
 export * as Tls from "./Tls.ts"

@@ -24,6 +24,7 @@ import type * as Socket from "effect/socket/Socket"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type ConnectionString, formatHost, type Host } from "../ConnectionString.ts"
 import * as Protocol from "../jute/Protocol.ts"
+import type * as Sasl from "../Sasl.ts"
 import type { SessionCredentials, SessionInfo, SessionState } from "../SessionState.ts"
 import {
   type AttemptFailure,
@@ -40,6 +41,7 @@ import { closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
+import * as SaslExchange from "./SaslExchange.ts"
 import { speaksTls } from "./TlsProbe.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
 
@@ -51,6 +53,7 @@ export interface Credential {
 export interface Options {
   readonly servers: ConnectionString
   readonly dial: (host: Host) => Effect.Effect<Socket.Socket>
+  readonly sasl: Sasl.Mechanism | undefined
   /** Whether `dial` is known to speak no TLS. */
   readonly isPlain: boolean
   /** In ms, as asked for. */

@@ -47,6 +47,7 @@ const transparent = (
       servers,
       dial,
     isPlain: true,
+    sasl: undefined,
       sessionTimeout,
       connectTimeout: 15_000,
       closeTimeout: 5000,
