@@ -13,7 +13,8 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { WatchEvent } from "../WatchEvent.ts"
-import { type Service, ZooKeeper } from "../ZooKeeper.ts"
+import { type OperationError, type Service, ZooKeeper } from "../ZooKeeper.ts"
+import type { NoAuth } from "../ZooKeeperError.ts"
 import type { Connect } from "./Connect.ts"
 import { names, record, text } from "./Recording.ts"
 
@@ -541,7 +542,7 @@ export const watches = (name: string, connect: Connect): void => {
           yield* Scope.close(scope, Exit.void)
           const late = [Stream.runDrain(closing.watch(root)), Stream.runDrain(closing.changes(root))]
           for (const end of [persistent.end, data.end, children.end, Effect.asVoid(once.event), ...late]) {
-            const error = yield* Effect.flip<void, OperationError | { readonly _tag: "NoAuth" }, never>(end)
+            const error = yield* Effect.flip<void, OperationError | NoAuth, never>(end)
             assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "Closed")
           }
         }))
