@@ -330,7 +330,11 @@ export class Connection {
   ): Effect.Effect<
     {
       readonly response: typeof Protocol.ConnectResponse.Type
-      readonly serve: (timeout: number, deadline: () => number) => Effect.Effect<never, ConnectionError>
+      readonly serve: (
+        timeout: number,
+        deadline: () => number,
+        prepare: Effect.Effect<void, ConnectionError>
+      ) => Effect.Effect<never, ConnectionError>
     },
     ConnectionError,
     Scope.Scope
@@ -356,8 +360,13 @@ export class Connection {
         }), { disableYield: true })
         return {
           response: this.response,
-          serve: (timeout, deadline) =>
-            Effect.raceAllFirst([read, write, this.keepAlive(timeout, deadline)]).pipe(
+          serve: (timeout, deadline, prepare) => {
+            const keepAlive = this.keepAlive(timeout, deadline)
+            return Effect.raceAllFirst([
+              read,
+              write,
+              Effect.andThen(Effect.raceFirst(prepare, keepAlive), keepAlive)
+            ]).pipe(
               Effect.mapError((error) => error._tag === "SocketError" ? lost(error) : error),
               Effect.onExit((exit) =>
                 Effect.sync(() =>
@@ -365,6 +374,7 @@ export class Connection {
                 )
               )
             )
+          }
         }
       }),
       (error) => error._tag === "SocketError" ? lost(error) : error

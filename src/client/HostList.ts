@@ -32,11 +32,47 @@ export interface Next {
 export interface HostList {
   readonly size: number
   /** The server to try now. */
-  readonly next: () => Next
+  next(): Next
   /** The server that `next` named serves us: a new round begins with the one after it. */
-  readonly succeeded: () => void
+  succeeded(): void
   /** Replaces the list by a shuffled one and begins a new round, behind the current server if that is still there. */
-  readonly update: (hosts: NonEmptyReadonlyArray<Host>) => Effect.Effect<void>
+  update(hosts: NonEmptyReadonlyArray<Host>): Effect.Effect<void>
+}
+
+class Shuffled implements HostList {
+  private hosts: ReadonlyArray<Host>
+  private readonly first: Host
+  private position = -1
+  private attempts = 0
+
+  constructor(hosts: ReadonlyArray<Host>, first: Host) {
+    this.hosts = hosts
+    this.first = first
+  }
+
+  get size(): number {
+    return this.hosts.length
+  }
+
+  next(): Next {
+    const roundCompleted = this.attempts > 0 && this.attempts % this.hosts.length === 0
+    this.attempts++
+    this.position = (this.position + 1) % this.hosts.length
+    return { host: this.hosts[this.position] ?? this.first, roundCompleted }
+  }
+
+  succeeded(): void {
+    this.attempts = 0
+  }
+
+  update(replacement: NonEmptyReadonlyArray<Host>): Effect.Effect<void> {
+    return Effect.map(Random.shuffle(replacement), (reshuffled) => {
+      const current = this.hosts[this.position]
+      this.position = reshuffled.findIndex(({ host, port }) => host === current?.host && port === current.port)
+      this.hosts = reshuffled
+      this.attempts = 0
+    })
+  }
 }
 
 /**
@@ -46,29 +82,4 @@ export interface HostList {
  * @since 0.1.0
  */
 export const make = (initial: NonEmptyReadonlyArray<Host>): Effect.Effect<HostList> =>
-  Effect.map(Random.shuffle(initial), (shuffled): HostList => {
-    let hosts = shuffled
-    let position = -1
-    let attempts = 0
-    return {
-      get size() {
-        return hosts.length
-      },
-      next() {
-        const roundCompleted = attempts > 0 && attempts % hosts.length === 0
-        attempts++
-        position = (position + 1) % hosts.length
-        return { host: hosts[position] ?? initial[0], roundCompleted }
-      },
-      succeeded() {
-        attempts = 0
-      },
-      update: (replacement) =>
-        Effect.map(Random.shuffle(replacement), (reshuffled) => {
-          const current = hosts[position]
-          position = reshuffled.findIndex(({ host, port }) => host === current?.host && port === current.port)
-          hosts = reshuffled
-          attempts = 0
-        })
-    }
-  })
+  Effect.map(Random.shuffle(initial), (shuffled) => new Shuffled(shuffled, initial[0]))

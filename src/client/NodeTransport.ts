@@ -12,7 +12,9 @@ import * as Socket from "effect/socket/Socket"
 import * as Net from "node:net"
 import type { Host } from "../ConnectionString.ts"
 
-const readSize = 1 << 18
+/** In bytes: the buffer grows when a read fills it, so that a thousand idle connections stay small. */
+const firstRead = 1 << 10
+const largestRead = 1 << 18
 
 const failure = (reason: Socket.SocketErrorReason): Socket.SocketError => new Socket.SocketError({ reason })
 
@@ -25,9 +27,9 @@ type Read = Exit.Exit<readonly [Uint8Array], Socket.SocketError>
 
 /** What was read and not yet pulled, and who waits for it. */
 class Reads {
-  private readonly bytes = Buffer.allocUnsafeSlow(readSize)
-  private readonly socket: Net.Socket
-  private unread = 0
+  readonly socket: Net.Socket
+  private bytes = Buffer.allocUnsafe(firstRead)
+  private unread: Uint8Array | undefined
   private isPaused = false
   private failed: Socket.SocketError | undefined
   private waiter: ((read: Read) => void) | undefined
@@ -38,9 +40,11 @@ class Reads {
       port,
       noDelay: true,
       onread: {
-        buffer: this.bytes,
+        buffer: () => this.bytes,
         callback: (size) => {
-          this.unread = size
+          const { bytes } = this
+          this.unread = bytes.subarray(0, size)
+          if (size === bytes.length && size < largestRead) this.bytes = Buffer.allocUnsafeSlow(16 * size)
           this.wake()
           // Whoever waits again is done with these bytes.
           this.isPaused = this.waiter === undefined
@@ -53,24 +57,35 @@ class Reads {
     this.socket.on("close", (hadError) => this.fail(closed(hadError ? 1006 : 1000)))
   }
 
-  readonly opened: Effect.Effect<Net.Socket, Socket.SocketError> = Effect.callback((resume) => {
-    this.socket.once("connect", () => resume(Exit.succeed(this.socket)))
-    this.socket.once("error", (cause) =>
-      resume(Exit.fail(failure(new Socket.SocketOpenError({ kind: "Unknown", cause })))))
-  })
-
-  readonly pull: Effect.Effect<readonly [Uint8Array], Socket.SocketError> = Effect.callback((resume) => {
-    const read = this.poll()
-    if (read !== undefined) return resume(read)
-    this.waiter = resume
-    if (this.isPaused) {
-      this.isPaused = false
-      this.socket.resume()
-    }
-    return Effect.sync(() => {
-      if (this.waiter === resume) this.waiter = undefined
+  get opened(): Effect.Effect<void, Socket.SocketError> {
+    return Effect.callback((resume) => {
+      const { socket } = this
+      const onConnect = () => {
+        socket.off("error", onError)
+        resume(Exit.void)
+      }
+      const onError = (cause: Error) => {
+        socket.off("connect", onConnect)
+        resume(Exit.fail(failure(new Socket.SocketOpenError({ kind: "Unknown", cause }))))
+      }
+      socket.once("connect", onConnect).once("error", onError)
     })
-  })
+  }
+
+  get pull(): Effect.Effect<readonly [Uint8Array], Socket.SocketError> {
+    return Effect.callback((resume) => {
+      const read = this.poll()
+      if (read !== undefined) return resume(read)
+      this.waiter = resume
+      if (this.isPaused) {
+        this.isPaused = false
+        this.socket.resume()
+      }
+      return Effect.sync(() => {
+        if (this.waiter === resume) this.waiter = undefined
+      })
+    })
+  }
 
   close(): void {
     this.fail(closed(1006))
@@ -93,9 +108,9 @@ class Reads {
 
   private poll(): Read | undefined {
     const { unread } = this
-    if (unread > 0) {
-      this.unread = 0
-      return Exit.succeed([this.bytes.subarray(0, unread)])
+    if (unread !== undefined) {
+      this.unread = undefined
+      return Exit.succeed([unread])
     }
     return this.failed === undefined ? undefined : Exit.fail(this.failed)
   }
@@ -141,15 +156,17 @@ export const dial = (server: Host): Effect.Effect<Socket.Socket> =>
         })
     }
     return Socket.make({
-      reader: Effect.gen(function*() {
-        const reads = yield* Effect.acquireRelease(
+      reader: Effect.flatMap(
+        Effect.acquireRelease(
           Effect.sync(() => new Reads(server)),
-          (acquired) => Effect.sync(() => acquired.close())
-        )
-        socket = yield* reads.opened
-        const cause = new Error("this socket is plain")
-        return { pull: reads.pull, upgrade: () => Effect.fail(failure(new Socket.SocketUpgradeError({ cause }))) }
-      }),
+          (reads) => Effect.sync(() => reads.close())
+        ),
+        (reads) =>
+          Effect.map(reads.opened, () => {
+            socket = reads.socket
+            return { pull: reads.pull, upgrade: Socket.SocketUpgradeError.unsupported }
+          })
+      ),
       writer: Effect.acquireRelease(Effect.succeed(writer), () => Effect.sync(() => void socket?.end()))
     })
   })

@@ -67,6 +67,8 @@ export interface Options {
 
 const authenticate = call("addAuth", Protocol.operations.auth, { value: () => undefined })
 
+const noPassword = new Uint8Array(16)
+
 /** Share of the timeout by which the client gives up a session before the server can. */
 const margin = 0.1
 /** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
@@ -84,6 +86,8 @@ type Attempt =
   /** The server says that the session is over. */
   | { readonly _tag: "Refused" }
 
+type Pause = (input: undefined) => Effect.Effect<unknown, unknown>
+
 export class Session {
   readonly watches = new WatchRegistry()
   readonly state: SubscriptionRef.SubscriptionRef<SessionState>
@@ -98,9 +102,10 @@ export class Session {
   private terminal: Reason | undefined
   private detached = false
   private fiber: Fiber.Fiber<void> | undefined
+  private watcher: Fiber.Fiber<void> | undefined
 
   private id = 0n
-  private password: Uint8Array = new Uint8Array(16)
+  private password: Uint8Array = noPassword
   private timeout: number
   private lastZxid = 0n
   private readOnly = false
@@ -235,7 +240,7 @@ export class Session {
       const sessionId = this.id
       const reason = new SessionExpired({})
       this.id = 0n
-      this.password = new Uint8Array(16)
+      this.password = noPassword
       this.lastZxid = 0n
       this.timeout = this.options.sessionTimeout
       this.ready = false
@@ -275,39 +280,52 @@ export class Session {
 
   private readonly nextXid = (): number => this.xid = xidAfter(this.xid)
 
-  private readonly loop: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    let pause = yield* Schedule.toStepWithSleep(this.options.reconnect)
-    let wasServed = false
-    while (this.terminal === undefined) {
-      const { host, roundCompleted } = this.hosts.next()
-      if (roundCompleted) {
-        yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
-          Effect.annotateLogs({ attempts: this.describeAttempts() })
-        )
-        // A schedule that ends is begun anew: its owner may end, the client must not.
-        yield* Effect.catchCause(pause(undefined), () =>
-          Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
-            pause = again
-            return Effect.ignore(pause(undefined))
-          }))
-      } else if (wasServed) {
-        yield* Effect.sleep(yield* Random.nextBetween(0, spread))
-      }
-      const attempt = yield* this.attempt(host)
-      wasServed = attempt._tag === "Lost" && attempt.served
-      if (wasServed) pause = yield* Schedule.toStepWithSleep(this.options.reconnect)
-      if (attempt._tag === "Refused") {
-        this.hosts.succeeded()
-        yield* this.expire()
-      } else {
-        const { reason } = attempt.error
-        this.attempts.set(formatHost(host), reason.message)
-        if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
-          yield* this.finish(reason, { _tag: "AuthFailed" })
+  private loop(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      let pause: Pause | undefined
+      let wasServed = false
+      if (this.id !== 0n) yield* this.watchDeadline()
+      while (this.terminal === undefined) {
+        const { host, roundCompleted } = this.hosts.next()
+        if (roundCompleted) {
+          yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
+            Effect.annotateLogs({ attempts: this.describeAttempts() })
+          )
+          pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
+          // A schedule that ends is begun anew: its owner may end, the client must not.
+          yield* Effect.catchCause(pause(undefined), () =>
+            Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
+              pause = again
+              return Effect.ignore(again(undefined))
+            }))
+        } else if (wasServed) {
+          yield* Effect.sleep(yield* Random.nextBetween(0, spread))
+        }
+        const attempt = yield* this.attempt(host)
+        wasServed = attempt._tag === "Lost" && attempt.served
+        if (wasServed) pause = undefined
+        if (attempt._tag === "Refused") {
+          this.hosts.succeeded()
+          yield* this.expire()
+        } else {
+          const { reason } = attempt.error
+          this.attempts.set(formatHost(host), reason.message)
+          if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
+            yield* this.finish(reason, { _tag: "AuthFailed" })
+          }
         }
       }
-    }
-  })
+    })
+  }
+
+  /** What breaks here is a fault of ours: nobody is left waiting for it. */
+  private guarded(life: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.tapCause(life, (cause) =>
+      Effect.andThen(
+        Effect.logError("ZooKeeper session loop broke", cause),
+        this.finish(new Closed({}), { _tag: "Closed" })
+      ))
+  }
 
   private describeAttempts(): string {
     return Array.from(this.attempts, ([host, message]) => `${host}: ${message}`).join("; ")
@@ -363,9 +381,7 @@ export class Session {
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
         yield* this.established(connection, host, response, sentAt)
-        const error = yield* Effect.flip(
-          Effect.raceFirst(serve(this.timeout, this.deadline), this.prepare(connection))
-        )
+        const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection)))
         return { _tag: "Lost", served, error } satisfies Attempt
       }).pipe(
         Effect.scoped,
@@ -392,8 +408,11 @@ export class Session {
       this.connection = connection
       this.prove(sentAt)
       this.rearm = { relativeZxid, newSession: !resumed }
+      const { watcher } = this
+      this.watcher = undefined
       return Effect.logDebug(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
-        Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout })
+        Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout }),
+        Effect.andThen(watcher === undefined ? Effect.void : Fiber.interrupt(watcher))
       )
     })
   }
@@ -401,7 +420,7 @@ export class Session {
   private rearm = { relativeZxid: 0n, newSession: true }
 
   /** Identities and watches first; only then is the client connected, and what waited is sent. */
-  private prepare(connection: Connection): Effect.Effect<never, ConnectionError> {
+  private prepare(connection: Connection): Effect.Effect<void, ConnectionError> {
     const authenticated = Effect.suspend(() =>
       Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
         concurrency: "unbounded",
@@ -431,8 +450,7 @@ export class Session {
         Deferred.doneUnsafe(this.connecting, Exit.void)
         this.release()
         return this.announce({ _tag: "Connected", sessionId: this.id, readOnly: this.readOnly })
-      })),
-      Effect.andThen(Effect.never)
+      }))
     )
   }
 
@@ -462,43 +480,52 @@ export class Session {
       this.watches.disconnected()
       const wasReady = this.ready
       this.ready = false
-      if (this.terminal !== undefined || this.id === 0n || !wasReady) return Effect.void
+      if (this.terminal !== undefined || this.id === 0n) return Effect.void
+      if (!wasReady) return this.watchDeadline()
       this.connecting = Deferred.makeUnsafe()
       const wall = this.clock.currentTimeMillisUnsafe()
-      return this.announce({
-        _tag: "Suspended",
-        sessionId: this.id,
-        since: wall,
-        deadline: wall + Math.max(0, this.deadline() - this.now())
-      })
+      return Effect.andThen(
+        this.announce({
+          _tag: "Suspended",
+          sessionId: this.id,
+          since: wall,
+          deadline: wall + Math.max(0, this.deadline() - this.now())
+        }),
+        this.watchDeadline()
+      )
     })
   }
 
-  /** Gives the session up at its deadline, while no connection proves it. */
-  private readonly watchDeadline: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    while (this.terminal === undefined) {
-      if (this.id === 0n) {
-        yield* Effect.sleep(Math.max(1, this.options.sessionTimeout * (1 - margin) / 2))
-        continue
+  /** While no connection proves the session, it is given up at its deadline; connections do that themselves. */
+  private watchDeadline(): Effect.Effect<void> {
+    const { id } = this
+    return Effect.gen({ self: this }, function*() {
+      while (this.connection === undefined && this.id === id && this.terminal === undefined) {
+        const left = this.deadline() - this.now()
+        if (left <= 0) return yield* this.expire()
+        yield* Effect.sleep(Math.max(1, Math.ceil(left)))
       }
-      const left = this.deadline() - this.now()
-      if (left > 0) yield* Effect.sleep(Math.max(1, Math.ceil(left)))
-      else if (this.connection !== undefined) yield* Effect.sleep(2)
-      else yield* this.expire()
-    }
-  })
+    }).pipe(
+      (watching) => Effect.forkChild(this.guarded(watching), { startImmediately: true }),
+      Effect.map((fiber) => {
+        this.watcher = fiber
+      })
+    )
+  }
 
   // -------------------------------------------------------------------------
   // public life
   // -------------------------------------------------------------------------
 
   /** The session, once connected. */
-  readonly connected: Effect.Effect<SessionInfo, ConnectionError> = Effect.suspend(() => {
-    const { info } = this
-    if (info !== undefined) return Effect.succeed(info)
-    if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
-    return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
-  })
+  get connected(): Effect.Effect<SessionInfo, ConnectionError> {
+    return Effect.suspend(() => {
+      const { info } = this
+      if (info !== undefined) return Effect.succeed(info)
+      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
+    })
+  }
 
   /** Adds an identity: at once where connected, else with the next connection. */
   addAuth(credential: Credential): Effect.Effect<void, ConnectionError> {
@@ -516,61 +543,60 @@ export class Session {
     })
   }
 
-  readonly detach: Effect.Effect<SessionCredentials, ConnectionError> = Effect.suspend(() => {
-    if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
-    this.detached = true
-    const { resumable } = this
-    return Effect.as(this.close, resumable)
-  })
+  get detach(): Effect.Effect<SessionCredentials, ConnectionError> {
+    return Effect.suspend(() => {
+      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      this.detached = true
+      const { resumable } = this
+      return Effect.as(this.close, resumable)
+    })
+  }
 
   /** Ends the session on the server if that is possible in time, then everything else. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.terminal === undefined && !this.detached && this.id !== 0n) {
-      return Effect.interruptible(this.connected).pipe(
-        Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
-          const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
-          if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
-          else this.connection.enqueue(pending)
-        })),
-        Effect.timeoutOption(this.options.closeTimeout),
-        Effect.ignore,
-        Effect.interruptible
-      )
-    }
-    return Effect.void
-  }).pipe(
-    Effect.andThen(Effect.suspend(() => this.finish(new Closed({}), { _tag: "Closed" }))),
-    Effect.andThen(Effect.suspend(() => this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)))
-  )
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.terminal === undefined && !this.detached && this.id !== 0n) {
+        return Effect.interruptible(this.connected).pipe(
+          Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
+            const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
+            if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
+            else this.connection.enqueue(pending)
+          })),
+          Effect.timeoutOption(this.options.closeTimeout),
+          Effect.ignore,
+          Effect.interruptible
+        )
+      }
+      return Effect.void
+    }).pipe(
+      Effect.andThen(Effect.suspend(() => this.finish(new Closed({}), { _tag: "Closed" }))),
+      Effect.andThen(Effect.suspend(() => this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)))
+    )
+  }
 
   /** Runs the loop in the scope and waits for the first connection. */
-  readonly start: Effect.Effect<void, ConnectionError, Scope.Scope> = Effect.gen({ self: this }, function*() {
-    const { connectTimeout } = this.options
-    yield* Effect.acquireRelease(
-      Effect.map(
-        Effect.forkDetach(
-          Effect.all([this.loop, this.watchDeadline], { concurrency: 2 }).pipe(
-            Effect.asVoid,
-            Effect.tapCause((cause) => Effect.logError("ZooKeeper session loop broke", cause)),
-            // Whatever ends the loop, nobody is left waiting for it.
-            Effect.onExit(() => this.finish(new Closed({}), { _tag: "Closed" }))
-          )
+  get start(): Effect.Effect<void, ConnectionError, Scope.Scope> {
+    return Effect.gen({ self: this }, function*() {
+      const { connectTimeout } = this.options
+      yield* Effect.acquireRelease(
+        Effect.map(
+          Effect.forkDetach(this.guarded(this.loop())),
+          (fiber) => this.fiber = fiber
         ),
-        (fiber) => this.fiber = fiber
-      ),
-      () => this.close
-    )
-    yield* Effect.timeoutOrElse(this.connected, {
-      duration: connectTimeout,
-      orElse: () =>
-        Effect.fail(failure(
-          new Unreachable({
-            attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
-            millis: connectTimeout
-          })
-        ))
+        () => this.close
+      )
+      yield* Effect.timeoutOrElse(this.connected, {
+        duration: connectTimeout,
+        orElse: () =>
+          Effect.fail(failure(
+            new Unreachable({
+              attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
+              millis: connectTimeout
+            })
+          ))
+      })
     })
-  })
+  }
 }
 
 const equalBytes = (a: Redacted.Redacted<Uint8Array>, b: Redacted.Redacted<Uint8Array>): boolean => {
