@@ -27,6 +27,7 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -116,7 +117,14 @@ export interface Identity {
  */
 export interface Watched<A> {
   readonly value: A
+  /** Anyone may await it, any number of times. */
   readonly event: Effect.Effect<NodeEvent, ConnectionError>
+  /**
+   * The same for those who hold many watches: called once, synchronously,
+   * before anything that follows the event is handled, and without a fiber that
+   * waits. It must not throw. Returns how to take the observer back.
+   */
+  readonly observe: (observer: (exit: Exit.Exit<NodeEvent, ConnectionError>) => void) => () => void
 }
 
 /**

@@ -35,7 +35,9 @@ import * as Calls from "./Calls.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
 import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
 import type { Session } from "./Session.ts"
+import * as Uuid from "./Uuid.ts"
 import * as Watches from "./Watches.ts"
+import type { WatchRegistry } from "./WatchRegistry.ts"
 
 /** Paths that one multi-read asks for at first; it is halved where the reply is too large. */
 const readTogether = 256
@@ -94,6 +96,23 @@ const readOf = (
       path
     })
   )
+}
+
+/** Whether the read must arm the watch is known when it leaves, which may be much later. */
+class WatchingRead {
+  readonly path: string
+  private readonly registry: WatchRegistry
+  private readonly kind: Watches.Once["kind"]
+
+  constructor(registry: WatchRegistry, kind: Watches.Once["kind"], path: string) {
+    this.registry = registry
+    this.kind = kind
+    this.path = path
+  }
+
+  get watch(): boolean {
+    return this.registry.armsByRead(this.path, this.kind)
+  }
 }
 
 export const make = (options: {
@@ -221,15 +240,15 @@ export const make = (options: {
     if (problem !== undefined) return Effect.fail(problem)
     const ttl = ttlOf(mode, settings.ttl)
     if (typeof ttl !== "number") return Effect.fail(ttl)
-    return Effect.suspend(() => {
-      const guid = settings.protected === true ? globalThis.crypto.randomUUID() : undefined
+    const createAs = (guid: string | undefined) => {
       const target = guid === undefined
         ? path
         : ZnodePath.join(ZnodePath.parent(path), `_c_${guid}-${path.slice(path.lastIndexOf("/") + 1)}`)
       const once = createOnce({ path }, target, data, mode, acl, ttl)
       const safe = guid === undefined ? once : createProtected(target, guid, mode, once)
       return settings.makeParents === true ? withParents(target, acl, safe) : safe
-    })
+    }
+    return settings.protected === true ? Effect.flatMap(Uuid.next, createAs) : createAs(undefined)
   }
 
   const create: Service["create"] = (path, data = "", settings) => {
@@ -462,42 +481,27 @@ export const make = (options: {
     call: Call<{ readonly path: string; readonly watch: boolean }, Value, Failure>
   ) =>
     onPath(path, (full) =>
-      Effect.flatMap(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const once: Watches.Once = new Watches.Once(kind, path, (self) => session.watches.remove(full, self))
-            session.watches.add(full, once)
-            return once
-          }),
-          (once) => Effect.sync(() => session.watches.remove(full, once))
-        ),
-        (once): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
-          Effect.callback((resume) => {
-            // Whether the read must arm the watch is known when it leaves, which may be much later.
-            const request = {
-              path: full,
-              get watch() {
-                return session.watches.armsByRead(full, kind)
-              }
-            }
-            const pending = Pending.make(call, request, { path }, (exit) => {
-              // In the read loop: no event can come between the answer and this.
-              if (exit._tag === "Success") {
-                once.arm()
-                session.watches.observed(full, !(Option.isOption(exit.value) && Option.isNone(exit.value)))
-                resume(Effect.succeed({ value: exit.value, event: once.event }))
-              } else {
-                session.watches.remove(full, once)
-                resume(Exit.failCause(exit.cause))
-              }
-            })
-            if (session.submit(pending)) {
-              return Effect.sync(() => {
-                pending.cancelled = true
-              })
+      Effect.flatMap(Watches.holding, (holding): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
+        Effect.callback((resume) => {
+          const registry = session.watches
+          const once = new Watches.Once({ kind, registry, holding, serverPath: full, path })
+          const pending = Pending.make(call, new WatchingRead(registry, kind, full), { path }, (exit) => {
+            // In the read loop: no event can come between the answer and this.
+            if (exit._tag === "Success") {
+              once.arm()
+              registry.observed(full, !(Option.isOption(exit.value) && Option.isNone(exit.value)))
+              resume(Exit.succeed(new Watches.Reading(exit.value, once)))
+            } else {
+              once.cancel()
+              resume(Exit.failCause(exit.cause))
             }
           })
-      ))
+          if (session.submit(pending)) {
+            return Effect.sync(() => {
+              pending.cancelled = true
+            })
+          }
+        })))
 
   const onStream = <A, E>(
     path: string,
