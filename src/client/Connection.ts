@@ -257,7 +257,7 @@ export class Connection {
       this.listener.zxid(view.getBigInt64(at + 4))
     }
     if (code === 0) this.succeed(pending, reader)
-    else pending.refuse(code)
+    else this.refuse(pending, code)
     this.listener.answered()
   }
 
@@ -294,6 +294,12 @@ export class Connection {
       throw error
     }
     pending.succeed(value)
+  }
+
+  private refuse(pending: Pending, code: number): void {
+    pending.refuse(code)
+    // The server hangs up behind it, and would do so again.
+    if (code === ErrorCode.SessionClosedRequireAuth) throw failure(reasonOf(code, pending.call.name))
   }
 
   private onPing(code: number): void {

@@ -394,7 +394,7 @@ export class Session {
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
         yield* this.established(connection, host, response, sentAt)
-        const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection)))
+        const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
         return { _tag: "Lost", served, error } satisfies Attempt
       }).pipe(
         Effect.scoped,
@@ -449,8 +449,21 @@ export class Session {
 
   private rearm = { relativeZxid: 0n, newSession: true }
 
-  /** Identities and watches first; only then is the client connected, and what waited is sent. */
-  private prepare(connection: Connection): Effect.Effect<void, ConnectionError> {
+  /** Who we are comes before all else, alone; then identities and watches. Only then is what waited sent. */
+  private prepare(connection: Connection, server: Host, within: number): Effect.Effect<void, ConnectionError> {
+    const { sasl } = this.options
+    if (sasl === undefined) return this.rearmed(connection)
+    return Effect.scoped(SaslExchange.authenticate(connection, sasl, server)).pipe(
+      Effect.timeoutOrElse({
+        duration: within,
+        orElse: () =>
+          Effect.fail(failure(new ConnectionLoss({ detail: `no end of SASL within ${Math.round(within)} ms` })))
+      }),
+      Effect.andThen(this.rearmed(connection))
+    )
+  }
+
+  private rearmed(connection: Connection): Effect.Effect<void, ConnectionError> {
     const authenticated = Effect.suspend(() =>
       Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
         concurrency: "unbounded",
