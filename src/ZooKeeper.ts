@@ -42,6 +42,7 @@ import * as NodeTls from "./client/NodeTls.ts"
 import * as NodeTransport from "./client/NodeTransport.ts"
 import * as Session from "./client/Session.ts"
 import * as ConnectionString from "./ConnectionString.ts"
+import type * as EnsembleConfig from "./EnsembleConfig.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
 import * as Sasl from "./Sasl.ts"
 import type { ServerFacts } from "./ServerFacts.ts"
@@ -55,12 +56,14 @@ import {
   type BadVersion,
   type ConnectionError,
   type InvalidAcl,
+  type NewConfigNoQuorum,
   type NoAuth,
   type NoChildrenForEphemerals,
   type NodeExists,
   type NoNode,
   type NotEmpty,
   type QuotaExceeded,
+  type ReconfigInProgress,
   type TransactionFailed
 } from "./ZooKeeperError.ts"
 
@@ -263,6 +266,28 @@ export interface Service {
   readonly detach: Effect.Effect<SessionCredentials, ConnectionError>
   /** What the connected server says about itself (`srvr`), over a connection of its own. */
   readonly serverFacts: Effect.Effect<ServerFacts, ConnectionError>
+  /** Who belongs to the ensemble (3.5 and later). */
+  readonly config: Effect.Effect<EnsembleConfig.EnsembleConfig, NoNode | NoAuth | OperationError>
+  /** Who belongs to the ensemble now, then after every change. */
+  readonly configChanges: Stream.Stream<EnsembleConfig.EnsembleConfig, NoAuth | OperationError>
+  /**
+   * Changes who belongs to the ensemble, and returns the configuration that is
+   * valid then. `BadVersion` where `version` is not the current one. A standalone
+   * server, and one without `reconfigEnabled`, answer `Unimplemented`.
+   */
+  readonly reconfig: (
+    change: EnsembleConfig.Change
+  ) => Effect.Effect<
+    EnsembleConfig.EnsembleConfig,
+    NoAuth | BadVersion | ReconfigInProgress | NewConfigNoQuorum | OperationError
+  >
+  /**
+   * Goes on with other servers. The session survives; by the odds that give all
+   * servers their share of clients, and move no more of them than that needs, the
+   * connection is made anew to another one. Completes when that is decided and
+   * the old connection is given up. The chroot cannot be changed.
+   */
+  readonly updateHosts: (hosts: string | ReadonlyArray<string>) => Effect.Effect<void, BadArguments>
   /** The prefix that is put before all paths; `""` for none. */
   readonly chroot: string
 }

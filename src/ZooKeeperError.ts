@@ -127,6 +127,37 @@ export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>(`${TypeId}/
 }
 
 /**
+ * Another change of the ensemble's configuration is under way (code -14).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ReconfigInProgress extends Schema.TaggedError<ReconfigInProgress>(`${TypeId}/ReconfigInProgress`)(
+  "ReconfigInProgress",
+  {}
+) {
+  override get message() {
+    return "The ensemble is being reconfigured already: wait for that to end, read the configuration, and decide anew"
+  }
+}
+
+/**
+ * The servers of the new configuration that run and are up to date would be no
+ * quorum of it (code -13). Start the joining servers first.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NewConfigNoQuorum extends Schema.TaggedError<NewConfigNoQuorum>(`${TypeId}/NewConfigNoQuorum`)(
+  "NewConfigNoQuorum",
+  {}
+) {
+  override get message() {
+    return "No quorum of the new configuration is connected and in sync: start its servers first"
+  }
+}
+
+/**
  * An argument is malformed. Found on the client before anything is sent, or
  * said by the server (code -8: special znodes such as `/`, TTL out of range).
  *
@@ -206,10 +237,27 @@ export class ConnectionLoss extends Schema.TaggedClass<ConnectionLoss>(reason("C
  * @category reasons
  * @since 0.1.0
  */
-export class SessionExpired extends Schema.TaggedClass<SessionExpired>(reason("SessionExpired"))("SessionExpired", {}) {
+export class SessionExpired extends Schema.TaggedClass<SessionExpired>(reason("SessionExpired"))("SessionExpired", {
+  /**
+   * All servers refused us since they are behind what this client has seen: the
+   * ensemble has lost data, or was restored from a backup. With `onExpiry:
+   * "renew"` the client goes on in a new session and accepts the older state;
+   * with `"end"` that decision is yours, by building the layer anew.
+   */
+  dataLoss: Schema.optionalKey(Schema.Struct({
+    /** The zxid that this client has seen. */
+    seen: Schema.BigInt,
+    /** The newest zxid that any server has. */
+    found: Schema.BigInt
+  }))
+}) {
   readonly isRetryable = false
   get message() {
-    return "the session has expired: redo in the new session what belonged to it"
+    const loss = this.dataLoss === undefined
+      ? ""
+      : ` (the ensemble has lost data: it is at zxid 0x${this.dataLoss.found.toString(16)}, this client has seen`
+        + ` 0x${this.dataLoss.seen.toString(16)})`
+    return `the session has expired${loss}: redo in the new session what belonged to it`
   }
 }
 
@@ -375,7 +423,8 @@ export class NotReadOnly extends Schema.TaggedClass<NotReadOnly>(reason("NotRead
 }
 
 /**
- * The server was too busy and did not execute the request (code -127).
+ * The server was too busy and did not execute the request (code -127), and not
+ * after the pauses of about two seconds either that the client gave it.
  *
  * @category reasons
  * @since 0.1.0
@@ -607,6 +656,8 @@ export type ZooKeeperError =
   | InvalidAcl
   | NoChildrenForEphemerals
   | QuotaExceeded
+  | ReconfigInProgress
+  | NewConfigNoQuorum
   | BadArguments
   | TransactionFailed
   | ConnectionError

@@ -5,6 +5,7 @@
  */
 export * as Acl from "./Acl.ts"
 export * as ConnectionString from "./ConnectionString.ts"
+export * as EnsembleConfig from "./EnsembleConfig.ts"
 export * as RetryPolicy from "./RetryPolicy.ts"
 export * as Sasl from "./Sasl.ts"
 export * as ServerFacts from "./ServerFacts.ts"

@@ -37,6 +37,12 @@ const watcherEvent = Jute.layoutOf(Protocol.WatcherEvent)
 const smallestConnectResponse = 36
 const largestHandshake = 4096
 
+/** How often a throttled request is asked again before its caller is told. */
+const mostRepeats = 8
+/** In ms: the first pause of a connection whose requests are throttled, and the longest. */
+const firstPause = 50
+const longestPause = 400
+
 /** Ends the session; the server answers, then hangs up. */
 export const closeSession = call("close", Protocol.operations.closeSession, { value: () => undefined })
 
@@ -92,13 +98,16 @@ export class Connection {
   private readonly auths = new Fifo()
   private response: typeof Protocol.ConnectResponse.Type | undefined
   private refusal: ConnectionError | undefined
-  private parked: ((blocks: Effect.Effect<Array<Uint8Array>>) => void) | undefined
+  private parked: ((blocks: Effect.Effect<Array<Uint8Array>, ConnectionError>) => void) | undefined
   private scheduled = false
   private ended: ConnectionError | undefined
   /** Whether the handshake was written. */
   wasAsked = false
   /** Whether the peer has sent anything at all. */
   wasHeard = false
+  /** Monotonic ms until which nothing is written, 0 for no such time. */
+  private pausedUntil = 0
+  private leaving: ConnectionError | undefined
   /** The end is decided: whoever is told of it must not be served here again. */
   private failing = false
   // One sample at a time proves the session: the newest request of a write, and when that write was made.
@@ -201,7 +210,15 @@ export class Connection {
     const { parked } = this
     if (parked === undefined || this.writer.isEmpty) return
     this.parked = undefined
-    parked(Effect.succeed(this.drain()))
+    parked(this.blocks())
+  }
+
+  /** What has gathered, now or after the pause. */
+  private blocks(): Effect.Effect<Array<Uint8Array>, ConnectionError> {
+    if (this.pausedUntil === 0) return Effect.succeed(this.drain())
+    const left = this.pausedUntil - this.now()
+    this.pausedUntil = 0
+    return Effect.andThen(Effect.sleep(Math.max(0, left)), this.awaitBlocks)
   }
 
   /** When the oldest question left that is not answered yet. */
@@ -297,9 +314,17 @@ export class Connection {
   }
 
   private refuse(pending: Pending, code: number): void {
+    if (code === ErrorCode.Throttled && pending.repeats < mostRepeats) return this.repeat(pending)
     pending.refuse(code)
     // The server hangs up behind it, and would do so again.
     if (code === ErrorCode.SessionClosedRequireAuth) throw failure(reasonOf(code, pending.call.name))
+  }
+
+  /** The server was too busy to execute it: it gets a pause from us, and then the request again. */
+  private repeat(pending: Pending): void {
+    const pause = Math.min(firstPause * 2 ** pending.repeats++, longestPause)
+    this.pausedUntil = Math.max(this.pausedUntil, this.now() + pause)
+    this.enqueue(pending)
   }
 
   private onPing(code: number): void {
@@ -402,10 +427,19 @@ export class Connection {
     )
   }
 
-  private readonly awaitBlocks: Effect.Effect<Array<Uint8Array>> = Effect.callback((resume) => {
-    if (this.writer.isEmpty) this.parked = resume
-    else resume(Effect.succeed(this.drain()))
+  private readonly awaitBlocks: Effect.Effect<Array<Uint8Array>, ConnectionError> = Effect.callback((resume) => {
+    if (this.leaving !== undefined) resume(this.leaving)
+    else if (this.writer.isEmpty) this.parked = resume
+    else resume(this.blocks())
   })
+
+  /** Gives this connection up for another one. */
+  leave(reason: Reason): void {
+    this.leaving = failure(reason)
+    const { parked } = this
+    this.parked = undefined
+    parked?.(this.leaving)
+  }
 
   /** Pings when we were silent, gives up when the server was. */
   private keepAlive(timeout: number, deadline: () => number): Effect.Effect<never, ConnectionError> {

@@ -100,6 +100,7 @@ export const reasonOf = (code: number, operation: string): Reason => {
     case ErrorCode.Throttled:
       return new Throttled({})
     case ErrorCode.Unimplemented:
+    case ErrorCode.ReconfigDisabled:
       return new Unimplemented({ operation })
     case ErrorCode.EphemeralOnLocalSession:
       return new EphemeralOnLocalSession({})
@@ -120,6 +121,8 @@ export class Pending {
   xid = 0
   /** When it was encoded, in monotonic ms; kept only where a request timeout is set. */
   sentAt = 0
+  /** How often it was asked again, because the server was too busy to execute it. */
+  repeats = 0
   /** Its caller went away before it was sent: it must not be sent any more. */
   cancelled = false
   // `make` checks that these four belong together; in the list of what is pending nobody needs to know their types.

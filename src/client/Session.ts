@@ -10,6 +10,7 @@
  *
  * Not here: what requests mean, and chroots.
  */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import type * as Clock from "effect/Clock"
 import * as ClockModule from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -39,6 +40,7 @@ import {
 } from "../ZooKeeperError.ts"
 import { closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
+import * as FourLetterWord from "./FourLetterWord.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
 import * as SaslExchange from "./SaslExchange.ts"
@@ -81,6 +83,13 @@ const noPassword = new Uint8Array(16)
 const margin = 0.1
 /** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
 const leastAttempt = 1000
+/** In ms: how long requests in flight may delay that a connection is left. */
+const longestDrain = 1000
+/** In ms: the first pause of the search for a server with quorum, and the longest. */
+const firstSearch = 100
+const longestSearch = 60_000
+/** Rounds in which all servers were behind us, after which we believe that data was lost. */
+const roundsBehind = 8
 /** In ms: after a loss, clients spread their first attempts over this time. */
 const spread = 200
 
@@ -90,7 +99,7 @@ const hex = (sessionId: bigint): string => `0x${BigInt.asUintN(64, sessionId).to
 
 type Attempt =
   /** The server could not take us, or the connection was lost later. */
-  | { readonly _tag: "Lost"; readonly served: boolean; readonly error: ConnectionError }
+  | { readonly _tag: "Lost"; readonly served: boolean; readonly wasSilent: boolean; readonly error: ConnectionError }
   /** The server says that the session is over. */
   | { readonly _tag: "Refused" }
 
@@ -117,6 +126,12 @@ export class Session {
   private timeout: number
   private lastZxid = 0n
   private readOnly = false
+  /** Whether a server with quorum knows the session; those of read-only servers are known to nobody else. */
+  private isGlobal: boolean
+  /** Requests that may be in flight on the connection, 0 when it is about to be left. */
+  private window: number
+  private readonly silent = new Set<string>()
+  private behind = { rounds: 0, found: 0n }
   private server: Host | undefined
   private xid = 0
   private provenAt = 0
@@ -137,6 +152,8 @@ export class Session {
     this.state = state
     this.timeout = options.sessionTimeout
     this.credentials = [...options.credentials]
+    this.window = options.maxInFlight
+    this.isGlobal = options.resume !== undefined
     if (options.resume !== undefined) {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
@@ -153,7 +170,7 @@ export class Session {
   submit(pending: Pending): boolean {
     const { connection } = this
     if (this.ready && connection !== undefined && connection.isOpen) {
-      if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {
+      if (this.waiting.size === 0 && connection.inFlight < this.window) {
         connection.enqueue(pending)
         return false
       }
@@ -171,7 +188,7 @@ export class Session {
   private readonly release = (): void => {
     const { connection } = this
     if (!this.ready || connection === undefined || this.waiting.size === 0) return
-    while (this.waiting.size > 0 && connection.isOpen && connection.inFlight < this.options.maxInFlight) {
+    while (this.waiting.size > 0 && connection.isOpen && connection.inFlight < this.window) {
       const pending = this.waiting.shift()
       if (pending !== undefined && !pending.cancelled) connection.enqueue(pending)
     }
@@ -246,8 +263,11 @@ export class Session {
   private expire(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const sessionId = this.id
-      const reason = new SessionExpired({})
+      const { found, rounds } = this.behind
+      const reason = new SessionExpired(rounds === 0 ? {} : { dataLoss: { seen: this.lastZxid, found } })
+      this.behind = { rounds: 0, found: 0n }
       this.id = 0n
+      this.isGlobal = false
       this.password = noPassword
       this.lastZxid = 0n
       this.timeout = this.options.sessionTimeout
@@ -261,7 +281,7 @@ export class Session {
       Deferred.doneUnsafe(ended, Exit.fail(failure(reason)))
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
-      return Effect.logWarning("ZooKeeper session expired").pipe(
+      return Effect.logWarning(rounds === 0 ? "ZooKeeper session expired" : `ZooKeeper: ${reason.message}`).pipe(
         Effect.annotateLogs({ sessionId: hex(sessionId) }),
         Effect.andThen(this.announce({ _tag: "Expired", sessionId })),
         Effect.andThen(this.terminal === undefined ? this.announce({ _tag: "Connecting" }) : Effect.void)
@@ -299,6 +319,7 @@ export class Session {
           yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
             Effect.annotateLogs({ attempts: this.describeAttempts() })
           )
+          yield* this.lookForDataLoss
           pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
           // A schedule that ends is begun anew: its owner may end, the client must not.
           yield* Effect.catchCause(pause(undefined), () =>
@@ -317,6 +338,8 @@ export class Session {
           yield* this.expire()
         } else {
           const { reason } = attempt.error
+          if (attempt.wasSilent) this.silent.add(formatHost(host))
+          else this.silent.delete(formatHost(host))
           if (reason._tag !== "Unreachable") this.attempts.set(formatHost(host), reason)
           if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
             yield* this.finish(reason, { _tag: "AuthFailed" })
@@ -354,6 +377,8 @@ export class Session {
               served = true
               this.hosts.succeeded()
               this.attempts.clear()
+              this.silent.clear()
+              this.behind = { rounds: 0, found: 0n }
             }
             if (this.connection === connection) this.prove(sentAt)
           },
@@ -390,15 +415,18 @@ export class Session {
         })
         // The session was given up while this server was asked for it: nobody wants it back.
         if (this.id !== sessionId) {
-          return { _tag: "Lost", served: true, error: failure(new SessionExpired({})) } satisfies Attempt
+          return { _tag: "Lost", served: true, wasSilent: false, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
         yield* this.established(connection, host, response, sentAt)
+        if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
         const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
-        return { _tag: "Lost", served, error } satisfies Attempt
+        return { _tag: "Lost", served, wasSilent: false, error } satisfies Attempt
       }).pipe(
         Effect.scoped,
-        Effect.catch((error) => Effect.succeed<Attempt>({ _tag: "Lost", served, error })),
+        Effect.catch((error) =>
+          Effect.succeed<Attempt>({ _tag: "Lost", served, wasSilent: this.isSilent(connection), error })
+        ),
         Effect.onExit(() => this.disconnected(connection))
       )
     })
@@ -421,6 +449,83 @@ export class Session {
     })
   }
 
+  /** Servers that are behind what we have seen refuse us without a word; for good, where data was lost. */
+  private get lookForDataLoss(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { all } = this.hosts
+      if (this.id === 0n || this.lastZxid === 0n || all.some((host) => !this.silent.has(formatHost(host)))) {
+        return Effect.void
+      }
+      const zxidOf = (host: Host) =>
+        Effect.flatMap(this.options.dial(host), (socket) => FourLetterWord.serverFacts(socket, "1 second"))
+      return Effect.forEach(all, zxidOf, { concurrency: "unbounded" }).pipe(
+        Effect.map((facts) => facts.reduce((most, { zxid }) => zxid > most ? zxid : most, 0n)),
+        // One that does not tell may be the one that has it all.
+        Effect.orElseSucceed(() => this.lastZxid),
+        Effect.flatMap((found) => {
+          this.behind = found < this.lastZxid ? { rounds: this.behind.rounds + 1, found } : { rounds: 0, found: 0n }
+          return this.behind.rounds < roundsBehind || this.id === 0n ? Effect.void : this.expire()
+        })
+      )
+    })
+  }
+
+  /** While the server is read-only: asks the others whether they have a quorum, and goes to the first that has. */
+  private searchReadWrite(connection: Connection, current: Host): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      let at = 0
+      for (let pause = firstSearch; connection.isOpen; pause = Math.min(2 * pause, longestSearch)) {
+        yield* Effect.sleep(pause)
+        const others = this.hosts.all.filter((host) => formatHost(host) !== formatHost(current))
+        const host = others[at++ % Math.max(1, others.length)]
+        if (host === undefined || !(yield* this.isReadWrite(host))) continue
+        this.hosts.prefer(host)
+        yield* Effect.logInfo("ZooKeeper: leaving the read-only server for one that has a quorum").pipe(
+          Effect.annotateLogs({ server: formatHost(host) })
+        )
+        return yield* this.moveAway(connection)
+      }
+    })
+  }
+
+  private isReadWrite(host: Host): Effect.Effect<boolean> {
+    const ask = (word: string) =>
+      Effect.flatMap(this.options.dial(host), (socket) => FourLetterWord.send(socket, word, "1 second"))
+    const mode = Effect.map(ask("srvr"), (text) => /^Mode: (leader|follower|observer|standalone)/m.test(text))
+    return ask("isro").pipe(
+      // Not in the whitelist: what a server says about itself nearly always is.
+      Effect.flatMap((answer) => /^(rw|ro|null)\s*$/.test(answer) ? Effect.succeed(answer.startsWith("rw")) : mode),
+      Effect.orElseSucceed(() => false)
+    )
+  }
+
+  /** Lets what is in flight be answered, then drops the connection; the loop makes the next one. */
+  private moveAway(connection: Connection): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.window = 0
+      const until = this.now() + longestDrain
+      return Effect.whileLoop({
+        while: () => connection.isOpen && connection.inFlight > 0 && this.now() < until,
+        body: () => Effect.sleep(5),
+        step: () => {}
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => connection.leave(new ConnectionLoss({ detail: "left for another server" }))))
+      )
+    })
+  }
+
+  /** Goes on with other servers; by the odds that spread clients evenly, this connection is left for one of them. */
+  updateHosts(hosts: NonEmptyReadonlyArray<Host>): Effect.Effect<void> {
+    return Effect.flatMap(this.hosts.update(hosts), (moves) => {
+      this.attempts.clear()
+      this.silent.clear()
+      const { connection } = this
+      return moves && connection !== undefined && this.terminal === undefined
+        ? Effect.uninterruptible(this.moveAway(connection))
+        : Effect.void
+    })
+  }
+
   private established(
     connection: Connection,
     server: Host,
@@ -434,6 +539,8 @@ export class Session {
       this.password = response.passwd.slice()
       this.timeout = response.timeOut
       this.readOnly = response.readOnly ?? false
+      this.isGlobal = resumed ? this.isGlobal || !this.readOnly : !this.readOnly
+      this.window = this.options.maxInFlight
       this.server = server
       this.connection = connection
       this.prove(sentAt)
@@ -524,6 +631,7 @@ export class Session {
       const wasReady = this.ready
       this.ready = false
       if (this.terminal !== undefined || this.id === 0n) return Effect.void
+      if (!this.isGlobal) return this.forget(wasReady)
       if (!wasReady) return this.watchDeadline()
       this.connecting = Deferred.makeUnsafe()
       const wall = this.clock.currentTimeMillisUnsafe()
@@ -537,6 +645,15 @@ export class Session {
         this.watchDeadline()
       )
     })
+  }
+
+  /** A session of a read-only server ends with the connection, and nothing could be bound to it. */
+  private forget(wasReady: boolean): Effect.Effect<void> {
+    this.id = 0n
+    this.password = noPassword
+    if (!wasReady) return Effect.void
+    this.connecting = Deferred.makeUnsafe()
+    return this.announce({ _tag: "Connecting" })
   }
 
   /** While no connection proves the session, it is given up at its deadline; connections do that themselves. */
