@@ -93,13 +93,13 @@ export const connections = Metric.counter("zookeeper.client.connections", {
 })
 
 /**
- * Connections that served and were lost: each is followed by a reconnect.
+ * Connections that were held and lost: each is followed by a reconnect.
  *
  * @category sessions
  * @since 0.1.0
  */
 export const disconnects = Metric.counter("zookeeper.client.disconnects", {
-  description: "Connections that served and were lost",
+  description: "Connections that were held and lost",
   incremental: true
 })
 

@@ -24,7 +24,7 @@ import type * as Socket from "effect/socket/Socket"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type ConnectionString, formatHost, type Host } from "../ConnectionString.ts"
 import * as Protocol from "../jute/Protocol.ts"
-import type { SessionCredentials, SessionInfo, SessionState } from "../SessionState.ts"
+import { hexadecimal, type SessionCredentials, type SessionInfo, type SessionState } from "../SessionState.ts"
 import {
   AuthFailed,
   Closed,
@@ -38,6 +38,7 @@ import { closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
+import * as Telemetry from "./Telemetry.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
 
 export interface Credential {
@@ -78,11 +79,12 @@ const spread = 200
 
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
-const hex = (sessionId: bigint): string => `0x${BigInt.asUintN(64, sessionId).toString(16)}`
-
 type Attempt =
-  /** The server could not take us, or the connection was lost later. */
-  | { readonly _tag: "Lost"; readonly served: boolean; readonly error: ConnectionError }
+  /**
+   * The server could not take us, or the connection was lost later. It was `held` from the handshake on, and has
+   * `served` once a request was answered.
+   */
+  | { readonly _tag: "Lost"; readonly served: boolean; readonly held: boolean; readonly error: ConnectionError }
   /** The server says that the session is over. */
   | { readonly _tag: "Refused" }
 
@@ -93,6 +95,7 @@ export class Session {
   readonly state: SubscriptionRef.SubscriptionRef<SessionState>
   private readonly options: Options
   private readonly clock: Clock.Clock
+  private readonly telemetry: Telemetry.Telemetry
   private readonly hosts: HostList.HostList
   private readonly credentials: Array<Credential>
   private readonly waiting = new Fifo()
@@ -121,10 +124,12 @@ export class Session {
     options: Options,
     clock: Clock.Clock,
     hosts: HostList.HostList,
-    state: SubscriptionRef.SubscriptionRef<SessionState>
+    state: SubscriptionRef.SubscriptionRef<SessionState>,
+    telemetry: Telemetry.Telemetry
   ) {
     this.options = options
     this.clock = clock
+    this.telemetry = telemetry
     this.hosts = hosts
     this.state = state
     this.timeout = options.sessionTimeout
@@ -144,6 +149,7 @@ export class Session {
   /** Sends, or keeps until there is a connection. Returns whether it was kept. */
   submit(pending: Pending): boolean {
     const { connection } = this
+    pending.telemetry = this.telemetry
     if (this.ready && connection !== undefined && connection.isOpen) {
       if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {
         connection.enqueue(pending)
@@ -226,6 +232,20 @@ export class Session {
     return { id: this.id, password: Redacted.make(this.password), lastZxid: this.lastZxid }
   }
 
+  // What the gauges show.
+
+  get inFlight(): number {
+    return this.connection?.inFlight ?? 0
+  }
+
+  get waitingRequests(): number {
+    return this.waiting.size
+  }
+
+  get stateTag(): SessionState["_tag"] {
+    return SubscriptionRef.getUnsafe(this.state)._tag
+  }
+
   get currentId(): bigint {
     return this.id
   }
@@ -238,7 +258,9 @@ export class Session {
   private expire(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const sessionId = this.id
+      const lastZxid = this.lastZxid
       const reason = new SessionExpired({})
+      this.telemetry.sessionExpired()
       this.id = 0n
       this.password = noPassword
       this.lastZxid = 0n
@@ -254,7 +276,7 @@ export class Session {
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
       return Effect.logWarning("ZooKeeper session expired").pipe(
-        Effect.annotateLogs({ sessionId: hex(sessionId) }),
+        Effect.annotateLogs({ sessionId: hexadecimal(sessionId), lastZxid: hexadecimal(lastZxid) }),
         Effect.andThen(this.announce({ _tag: "Expired", sessionId })),
         Effect.andThen(this.terminal === undefined ? this.announce({ _tag: "Connecting" }) : Effect.void)
       )
@@ -302,6 +324,7 @@ export class Session {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
         const attempt = yield* this.attempt(host)
+        if (attempt._tag === "Lost" && this.terminal === undefined) yield* this.tellLoss(host, attempt)
         wasServed = attempt._tag === "Lost" && attempt.served
         if (wasServed) pause = undefined
         if (attempt._tag === "Refused") {
@@ -327,6 +350,23 @@ export class Session {
       ))
   }
 
+  /** A connection that was held is worth a line; attempts are told of by the round. */
+  private tellLoss(host: Host, { error, held }: Extract<Attempt, { readonly _tag: "Lost" }>): Effect.Effect<void> {
+    if (!held) {
+      this.telemetry.attempted("failed")
+      return Effect.void
+    }
+    this.telemetry.disconnected()
+    return Effect.logWarning("ZooKeeper connection lost; reconnecting").pipe(
+      Effect.annotateLogs({
+        sessionId: hexadecimal(this.id),
+        server: formatHost(host),
+        lastZxid: hexadecimal(this.lastZxid),
+        reason: error.reason.message
+      })
+    )
+  }
+
   private describeAttempts(): string {
     return Array.from(this.attempts, ([host, message]) => `${host}: ${message}`).join("; ")
   }
@@ -334,6 +374,7 @@ export class Session {
   private attempt(host: Host): Effect.Effect<Attempt> {
     return Effect.suspend(() => {
       let served = false
+      let held = false
       const sessionId = this.id
       const connection = new Connection({
         clock: this.clock,
@@ -348,11 +389,15 @@ export class Session {
               this.attempts.clear()
             }
             if (this.connection === connection) this.prove(sentAt)
+            this.telemetry.roundTrip(this.now() - sentAt)
           },
           zxid: (zxid) => {
             if (zxid > this.lastZxid) this.lastZxid = zxid
           },
-          notified: (type, path) => this.watches.dispatch(type, path),
+          notified: (type, path) => {
+            this.telemetry.notified()
+            this.watches.dispatch(type, path)
+          },
           answered: this.release,
           interrupted: () => this.terminal ?? new ConnectionLoss({ detail: "closed by us" })
         }
@@ -377,15 +422,16 @@ export class Session {
         })
         // The session was given up while this server was asked for it: nobody wants it back.
         if (this.id !== sessionId) {
-          return { _tag: "Lost", served: true, error: failure(new SessionExpired({})) } satisfies Attempt
+          return { _tag: "Lost", served: true, held, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
+        held = true
         yield* this.established(connection, host, response, sentAt)
         const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection)))
-        return { _tag: "Lost", served, error } satisfies Attempt
+        return { _tag: "Lost", served, held, error } satisfies Attempt
       }).pipe(
         Effect.scoped,
-        Effect.catch((error) => Effect.succeed<Attempt>({ _tag: "Lost", served, error })),
+        Effect.catch((error) => Effect.succeed<Attempt>({ _tag: "Lost", served, held, error })),
         Effect.onExit(() => this.disconnected(connection))
       )
     })
@@ -410,8 +456,14 @@ export class Session {
       this.rearm = { relativeZxid, newSession: !resumed }
       const { watcher } = this
       this.watcher = undefined
-      return Effect.logDebug(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
-        Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout }),
+      this.telemetry.attempted("connected")
+      return Effect.logInfo(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
+        Effect.annotateLogs({
+          sessionId: hexadecimal(this.id),
+          server: formatHost(server),
+          timeout: this.timeout,
+          lastZxid: hexadecimal(relativeZxid)
+        }),
         Effect.andThen(watcher === undefined ? Effect.void : Fiber.interrupt(watcher))
       )
     })
@@ -432,6 +484,7 @@ export class Session {
         ...this.rearm,
         maxRequestSize: this.options.limits.maxRequestSize
       })
+      this.telemetry.rearmed(batches.length)
       return Effect.forEach(batches, (batch) =>
         Effect.callback<void, ConnectionError>((resume) => {
           connection.enqueue(
@@ -445,7 +498,11 @@ export class Session {
     return Effect.all([authenticated, armed], { concurrency: "unbounded", discard: true }).pipe(
       Effect.andThen(Effect.suspend(() => {
         this.ready = true
-        if (this.hadSession) this.watches.gap(this.rearm.newSession ? "NewSession" : "Reconnected")
+        if (this.hadSession) {
+          const reason = this.rearm.newSession ? "NewSession" : "Reconnected"
+          this.telemetry.gap(reason)
+          this.watches.gap(reason)
+        }
         this.hadSession = true
         Deferred.doneUnsafe(this.connecting, Exit.void)
         this.release()
@@ -611,7 +668,12 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* ClockModule.Clock
   const hosts = yield* HostList.make(options.servers.hosts)
   const state = yield* SubscriptionRef.make<SessionState>({ _tag: "Connecting" })
-  const session = new Session(options, clock, hosts, state)
+  const telemetry = yield* Telemetry.telemetry
+  const session = new Session(options, clock, hosts, state, telemetry)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => telemetry.opened(session)),
+    () => Effect.sync(() => telemetry.closed(session))
+  )
   yield* session.start
   return session
 })

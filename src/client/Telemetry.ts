@@ -8,9 +8,9 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Metric from "effect/Metric"
-import type { Host } from "../ConnectionString.ts"
-import type { SessionState } from "../SessionState.ts"
+import { hexadecimal, type SessionInfo, type SessionState } from "../SessionState.ts"
 import * as ZooKeeperMetrics from "../ZooKeeperMetrics.ts"
 
 /** How a request ended. */
@@ -23,8 +23,8 @@ const endings = ["ok", "refused", "NotApplied", "Unknown"] as const
 /** A client that is open, as its gauges see it. */
 export interface Source {
   readonly inFlight: number
-  readonly waiting: number
-  readonly watched: number
+  readonly waitingRequests: number
+  readonly watches: { readonly size: number }
   readonly stateTag: SessionState["_tag"]
 }
 
@@ -78,8 +78,8 @@ export class Telemetry {
     this.events = new Counts(ZooKeeperMetrics.watchEvents, context).of()
     this.batches = new Counts(ZooKeeperMetrics.rearmed, context).of()
     this.gauge(ZooKeeperMetrics.inFlight, (source) => source.inFlight)
-    this.gauge(ZooKeeperMetrics.waiting, (source) => source.waiting)
-    this.gauge(ZooKeeperMetrics.watches, (source) => source.watched)
+    this.gauge(ZooKeeperMetrics.waiting, (source) => source.waitingRequests)
+    this.gauge(ZooKeeperMetrics.watches, (source) => source.watches.size)
     for (const state of ["Connecting", "Connected", "Suspended", "AuthFailed"] as const) {
       this.gauge(
         Metric.withAttributes(ZooKeeperMetrics.sessions, { state }),
@@ -165,32 +165,33 @@ export const telemetry: Effect.Effect<Telemetry> = Effect.contextWith((services:
   return Effect.succeed(found)
 })
 
-/** A client span with OpenTelemetry's attributes when somebody traces; nothing at all when nobody does. */
+/** Whether somebody traces the fiber that asks. */
+export const isTraced = (): boolean => Fiber.getCurrent()?.cache.tracer !== undefined
+
+/** A client span with OpenTelemetry's attributes. */
 export const traced = <A, E, R>(
   request: Effect.Effect<A, E, R>,
   operation: string,
   path: string | undefined,
-  server: () => Host | undefined
+  session: { readonly info: SessionInfo | undefined }
 ): Effect.Effect<A, E, R> =>
-  Effect.withFiber((fiber) => {
-    if (fiber.cache.tracer === undefined) return request
-    return Effect.useSpan(`zookeeper.${operation}`, { kind: "client" }, (span) => {
-      span.attribute("db.system.name", "zookeeper")
-      span.attribute("db.operation.name", operation)
-      if (path !== undefined) span.attribute("zookeeper.path", path)
-      return Effect.onExit(request, (exit) =>
-        Effect.sync(() => {
-          const host = server()
-          if (host !== undefined) {
-            span.attribute("server.address", host.host)
-            span.attribute("server.port", host.port)
-          }
-          if (exit._tag === "Success") return
-          for (const reason of exit.cause.reasons) {
-            if (reason._tag === "Fail") span.attribute("error.type", errorType(reason.error))
-          }
-        }))
-    })
+  Effect.useSpan(`zookeeper.${operation}`, { kind: "client" }, (span) => {
+    span.attribute("db.system.name", "zookeeper")
+    span.attribute("db.operation.name", operation)
+    if (path !== undefined) span.attribute("zookeeper.path", path)
+    return Effect.onExit(request, (exit) =>
+      Effect.sync(() => {
+        const { info } = session
+        if (info !== undefined) {
+          span.attribute("server.address", info.server.host)
+          span.attribute("server.port", info.server.port)
+          span.attribute("zookeeper.session_id", hexadecimal(info.id))
+        }
+        if (exit._tag === "Success") return
+        for (const reason of exit.cause.reasons) {
+          if (reason._tag === "Fail") span.attribute("error.type", errorType(reason.error))
+        }
+      }))
   })
 
 /** `NoNode`, `ConnectionError.SessionExpired`, … */
