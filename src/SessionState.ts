@@ -121,3 +121,20 @@ export interface SessionInfo extends SessionCredentials {
   /** The server that serves it. */
   readonly server: Host
 }
+
+/**
+ * A session id or a zxid as servers write it into their logs: unsigned,
+ * hexadecimal.
+ *
+ * **Example** (Naming a session)
+ *
+ * ```ts
+ * import { SessionState } from "effect-zookeeper"
+ *
+ * export const shown = SessionState.hexadecimal(-2n) // "0xfffffffffffffffe"
+ * ```
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const hexadecimal = (value: bigint): string => `0x${BigInt.asUintN(64, value).toString(16)}`

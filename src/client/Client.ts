@@ -36,6 +36,7 @@ import * as Calls from "./Calls.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
 import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
 import type { Session } from "./Session.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as Uuid from "./Uuid.ts"
 import * as Watches from "./Watches.ts"
 import type { WatchRegistry } from "./WatchRegistry.ts"
@@ -131,19 +132,28 @@ export const make = (options: {
   // asking
   // -------------------------------------------------------------------------
 
+  const submit = (pending: Pending): Effect.Effect<void> | void => {
+    // Once sent, it keeps its place in the order whatever becomes of its caller.
+    if (session.submit(pending)) {
+      return Effect.sync(() => {
+        pending.cancelled = true
+      })
+    }
+  }
+
+  const traced = <A, E>(request: Effect.Effect<A, E>, operation: string, path: string | undefined) =>
+    Telemetry.traced(request, operation, path, session)
+
   const ask = <Request, Value, Failure>(
     call: Call<Request, Value, Failure>,
     request: Request,
     subject: Subject
   ): Effect.Effect<Value, Failure | ConnectionError> =>
     Effect.callback((resume) => {
-      const pending = Pending.make(call, request, subject, resume)
-      // Once sent, it keeps its place in the order whatever becomes of its caller.
-      if (session.submit(pending)) {
-        return Effect.sync(() => {
-          pending.cancelled = true
-        })
-      }
+      if (!Telemetry.isTraced()) return submit(Pending.make(call, request, subject, resume))
+      const asked = Effect.callback<Value, Failure | ConnectionError>((answer) =>
+        submit(Pending.make(call, request, subject, answer)))
+      resume(traced(asked, call.name, subject.path))
     })
 
   /** Validates, then asks: nothing malformed is ever sent. */
@@ -482,8 +492,8 @@ export const make = (options: {
     call: Call<{ readonly path: string; readonly watch: boolean }, Value, Failure>
   ) =>
     onPath(path, (full) =>
-      Effect.flatMap(Watches.holding, (holding): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
-        Effect.callback((resume) => {
+      Effect.flatMap(Watches.holding, (holding): Effect.Effect<Watched<Value>, Failure | ConnectionError> => {
+        const asked = Effect.callback<Watched<Value>, Failure | ConnectionError>((resume) => {
           const registry = session.watches
           const once = new Watches.Once({ kind, registry, holding, serverPath: full, path })
           const pending = Pending.make(call, new WatchingRead(registry, kind, full), { path }, (exit) => {
@@ -497,12 +507,10 @@ export const make = (options: {
               resume(Exit.failCause(exit.cause))
             }
           })
-          if (session.submit(pending)) {
-            return Effect.sync(() => {
-              pending.cancelled = true
-            })
-          }
-        })))
+          return submit(pending)
+        })
+        return Telemetry.isTraced() ? traced(asked, call.name, path) : asked
+      }))
 
   const onStream = <A, E>(
     path: string,

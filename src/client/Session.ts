@@ -26,7 +26,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type ConnectionString, formatHost, type Host } from "../ConnectionString.ts"
 import * as Protocol from "../jute/Protocol.ts"
 import type * as Sasl from "../Sasl.ts"
-import type { SessionCredentials, SessionInfo, SessionState } from "../SessionState.ts"
+import { hexadecimal, type SessionCredentials, type SessionInfo, type SessionState } from "../SessionState.ts"
 import {
   type AttemptFailure,
   AuthFailed,
@@ -44,6 +44,7 @@ import * as FourLetterWord from "./FourLetterWord.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
 import * as SaslExchange from "./SaslExchange.ts"
+import * as Telemetry from "./Telemetry.ts"
 import { speaksTls } from "./TlsProbe.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
 
@@ -95,11 +96,18 @@ const spread = 200
 
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
-const hex = (sessionId: bigint): string => `0x${BigInt.asUintN(64, sessionId).toString(16)}`
-
 type Attempt =
-  /** The server could not take us, or the connection was lost later. */
-  | { readonly _tag: "Lost"; readonly served: boolean; readonly wasSilent: boolean; readonly error: ConnectionError }
+  /**
+   * The server could not take us, or the connection was lost later. It was `held` from the handshake on, and has
+   * `served` once a request was answered; one that is `silent` hung up on the handshake without a word.
+   */
+  | {
+    readonly _tag: "Lost"
+    readonly served: boolean
+    readonly held: boolean
+    readonly silent: boolean
+    readonly error: ConnectionError
+  }
   /** The server says that the session is over. */
   | { readonly _tag: "Refused" }
 
@@ -110,6 +118,7 @@ export class Session {
   readonly state: SubscriptionRef.SubscriptionRef<SessionState>
   private readonly options: Options
   private readonly clock: Clock.Clock
+  private readonly telemetry: Telemetry.Telemetry
   private readonly hosts: HostList.HostList
   private readonly credentials: Array<Credential>
   private readonly waiting = new Fifo()
@@ -130,7 +139,7 @@ export class Session {
   private isGlobal: boolean
   /** Requests that may be in flight on the connection, 0 when it is about to be left. */
   private window: number
-  private readonly silent = new Set<string>()
+  private readonly refusing = new Set<string>()
   private behind = { rounds: 0, found: 0n }
   private server: Host | undefined
   private xid = 0
@@ -144,10 +153,12 @@ export class Session {
     options: Options,
     clock: Clock.Clock,
     hosts: HostList.HostList,
-    state: SubscriptionRef.SubscriptionRef<SessionState>
+    state: SubscriptionRef.SubscriptionRef<SessionState>,
+    telemetry: Telemetry.Telemetry
   ) {
     this.options = options
     this.clock = clock
+    this.telemetry = telemetry
     this.hosts = hosts
     this.state = state
     this.timeout = options.sessionTimeout
@@ -169,6 +180,7 @@ export class Session {
   /** Sends, or keeps until there is a connection. Returns whether it was kept. */
   submit(pending: Pending): boolean {
     const { connection } = this
+    pending.telemetry = this.telemetry
     if (this.ready && connection !== undefined && connection.isOpen) {
       if (this.waiting.size === 0 && connection.inFlight < this.window) {
         connection.enqueue(pending)
@@ -251,6 +263,20 @@ export class Session {
     return { id: this.id, password: Redacted.make(this.password), lastZxid: this.lastZxid }
   }
 
+  // What the gauges show.
+
+  get inFlight(): number {
+    return this.connection?.inFlight ?? 0
+  }
+
+  get waitingRequests(): number {
+    return this.waiting.size
+  }
+
+  get stateTag(): SessionState["_tag"] {
+    return SubscriptionRef.getUnsafe(this.state)._tag
+  }
+
   get currentId(): bigint {
     return this.id
   }
@@ -264,8 +290,10 @@ export class Session {
     return Effect.suspend(() => {
       const sessionId = this.id
       const { found, rounds } = this.behind
-      const reason = new SessionExpired(rounds === 0 ? {} : { dataLoss: { seen: this.lastZxid, found } })
+      const lastZxid = this.lastZxid
+      const reason = new SessionExpired(rounds === 0 ? {} : { dataLoss: { seen: lastZxid, found } })
       this.behind = { rounds: 0, found: 0n }
+      this.telemetry.sessionExpired()
       this.id = 0n
       this.isGlobal = false
       this.password = noPassword
@@ -282,7 +310,7 @@ export class Session {
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
       return Effect.logWarning(rounds === 0 ? "ZooKeeper session expired" : `ZooKeeper: ${reason.message}`).pipe(
-        Effect.annotateLogs({ sessionId: hex(sessionId) }),
+        Effect.annotateLogs({ sessionId: hexadecimal(sessionId), lastZxid: hexadecimal(lastZxid) }),
         Effect.andThen(this.announce({ _tag: "Expired", sessionId })),
         Effect.andThen(this.terminal === undefined ? this.announce({ _tag: "Connecting" }) : Effect.void)
       )
@@ -331,6 +359,7 @@ export class Session {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
         const attempt = yield* this.attempt(host)
+        if (attempt._tag === "Lost" && this.terminal === undefined) yield* this.tellLoss(host, attempt)
         wasServed = attempt._tag === "Lost" && attempt.served
         if (wasServed) pause = undefined
         if (attempt._tag === "Refused") {
@@ -338,8 +367,8 @@ export class Session {
           yield* this.expire()
         } else {
           const { reason } = attempt.error
-          if (attempt.wasSilent) this.silent.add(formatHost(host))
-          else this.silent.delete(formatHost(host))
+          if (attempt.silent) this.refusing.add(formatHost(host))
+          else this.refusing.delete(formatHost(host))
           if (reason._tag !== "Unreachable") this.attempts.set(formatHost(host), reason)
           if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
             yield* this.finish(reason, { _tag: "AuthFailed" })
@@ -358,6 +387,23 @@ export class Session {
       ))
   }
 
+  /** A connection that was held is worth a line; attempts are told of by the round. */
+  private tellLoss(host: Host, { error, held }: Extract<Attempt, { readonly _tag: "Lost" }>): Effect.Effect<void> {
+    if (!held) {
+      this.telemetry.attempted("failed")
+      return Effect.void
+    }
+    this.telemetry.disconnected()
+    return Effect.logWarning("ZooKeeper connection lost; reconnecting").pipe(
+      Effect.annotateLogs({
+        sessionId: hexadecimal(this.id),
+        server: formatHost(host),
+        lastZxid: hexadecimal(this.lastZxid),
+        reason: error.reason.message
+      })
+    )
+  }
+
   private describeAttempts(): string {
     return Array.from(this.attempts, ([host, { message }]) => `${host}: ${message}`).join("; ")
   }
@@ -365,6 +411,7 @@ export class Session {
   private attempt(host: Host): Effect.Effect<Attempt> {
     return Effect.suspend(() => {
       let served = false
+      let held = false
       const sessionId = this.id
       const connection = new Connection({
         clock: this.clock,
@@ -377,15 +424,19 @@ export class Session {
               served = true
               this.hosts.succeeded()
               this.attempts.clear()
-              this.silent.clear()
+              this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
             if (this.connection === connection) this.prove(sentAt)
+            this.telemetry.roundTrip(this.now() - sentAt)
           },
           zxid: (zxid) => {
             if (zxid > this.lastZxid) this.lastZxid = zxid
           },
-          notified: (type, path) => this.watches.dispatch(type, path),
+          notified: (type, path) => {
+            this.telemetry.notified()
+            this.watches.dispatch(type, path)
+          },
           answered: this.release,
           interrupted: () => this.terminal ?? new ConnectionLoss({ detail: "closed by us" })
         }
@@ -415,17 +466,18 @@ export class Session {
         })
         // The session was given up while this server was asked for it: nobody wants it back.
         if (this.id !== sessionId) {
-          return { _tag: "Lost", served: true, wasSilent: false, error: failure(new SessionExpired({})) } satisfies Attempt
+          return { _tag: "Lost", served: true, held, silent: false, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
+        held = true
         yield* this.established(connection, host, response, sentAt)
         if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
         const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
-        return { _tag: "Lost", served, wasSilent: false, error } satisfies Attempt
+        return { _tag: "Lost", served, held, silent: false, error } satisfies Attempt
       }).pipe(
         Effect.scoped,
         Effect.catch((error) =>
-          Effect.succeed<Attempt>({ _tag: "Lost", served, wasSilent: this.isSilent(connection), error })
+          Effect.succeed<Attempt>({ _tag: "Lost", served, held, silent: this.isSilent(connection), error })
         ),
         Effect.onExit(() => this.disconnected(connection))
       )
@@ -453,7 +505,7 @@ export class Session {
   private get lookForDataLoss(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const { all } = this.hosts
-      if (this.id === 0n || this.lastZxid === 0n || all.some((host) => !this.silent.has(formatHost(host)))) {
+      if (this.id === 0n || this.lastZxid === 0n || all.some((host) => !this.refusing.has(formatHost(host)))) {
         return Effect.void
       }
       const zxidOf = (host: Host) =>
@@ -518,7 +570,7 @@ export class Session {
   updateHosts(hosts: NonEmptyReadonlyArray<Host>): Effect.Effect<void> {
     return Effect.flatMap(this.hosts.update(hosts), (moves) => {
       this.attempts.clear()
-      this.silent.clear()
+      this.refusing.clear()
       const { connection } = this
       return moves && connection !== undefined && this.terminal === undefined
         ? Effect.uninterruptible(this.moveAway(connection))
@@ -547,8 +599,14 @@ export class Session {
       this.rearm = { relativeZxid, newSession: !resumed }
       const { watcher } = this
       this.watcher = undefined
-      return Effect.logDebug(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
-        Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout }),
+      this.telemetry.attempted("connected")
+      return Effect.logInfo(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
+        Effect.annotateLogs({
+          sessionId: hexadecimal(this.id),
+          server: formatHost(server),
+          timeout: this.timeout,
+          lastZxid: hexadecimal(relativeZxid)
+        }),
         Effect.andThen(watcher === undefined ? Effect.void : Fiber.interrupt(watcher))
       )
     })
@@ -582,6 +640,7 @@ export class Session {
         ...this.rearm,
         maxRequestSize: this.options.limits.maxRequestSize
       })
+      this.telemetry.rearmed(batches.length)
       return Effect.forEach(batches, (batch) =>
         Effect.callback<void, ConnectionError>((resume) => {
           connection.enqueue(
@@ -595,7 +654,11 @@ export class Session {
     return Effect.all([authenticated, armed], { concurrency: "unbounded", discard: true }).pipe(
       Effect.andThen(Effect.suspend(() => {
         this.ready = true
-        if (this.hadSession) this.watches.gap(this.rearm.newSession ? "NewSession" : "Reconnected")
+        if (this.hadSession) {
+          const reason = this.rearm.newSession ? "NewSession" : "Reconnected"
+          this.telemetry.gap(reason)
+          this.watches.gap(reason)
+        }
         this.hadSession = true
         Deferred.doneUnsafe(this.connecting, Exit.void)
         this.release()
@@ -772,7 +835,12 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* ClockModule.Clock
   const hosts = yield* HostList.make(options.servers.hosts)
   const state = yield* SubscriptionRef.make<SessionState>({ _tag: "Connecting" })
-  const session = new Session(options, clock, hosts, state)
+  const telemetry = yield* Telemetry.telemetry
+  const session = new Session(options, clock, hosts, state, telemetry)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => telemetry.opened(session)),
+    () => Effect.sync(() => telemetry.closed(session))
+  )
   yield* session.start
   return session
 })
