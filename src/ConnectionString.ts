@@ -161,6 +161,44 @@ export const parse = (input: string | ReadonlyArray<string>): Effect.Effect<Conn
   Effect.suspend(() => Effect.fromResult(parseResult(input)))
 
 /**
+ * A name whose SRV records name the servers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DnsSrv {
+  /** E.g. `_zookeeper._tcp.example.com`. */
+  readonly name: string
+  /** A legal path other than `/`, or `""` for none. */
+  readonly chroot: string
+}
+
+const srvPrefix = "dns-srv://"
+
+/**
+ * Parses `dns-srv://name[/chroot]`, as ZooKeeper 3.10 has it; `undefined` where
+ * the text does not begin like that. Fails with `BadArguments`.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseDnsSrv = (
+  input: string | ReadonlyArray<string>
+): Effect.Effect<DnsSrv | undefined, BadArguments> =>
+  Effect.suspend(() => {
+    const text = (typeof input === "string" ? input : input.join(",")).trim()
+    if (!text.startsWith(srvPrefix)) return Effect.succeed(undefined)
+    const refuse = (problem: string) =>
+      Effect.fail(new BadArguments({ argument: "hosts", value: shown(text, text), problem }))
+    const rest = text.slice(srvPrefix.length)
+    const slash = rest.indexOf("/")
+    const name = slash < 0 ? rest : rest.slice(0, slash)
+    if (!isName(name)) return refuse("expected dns-srv:// and the name of SRV records, without a port")
+    const chroot = parseChroot(slash < 0 ? "" : rest.slice(slash))
+    return Result.isFailure(chroot) ? refuse(chroot.failure) : Effect.succeed({ name, chroot: chroot.success })
+  })
+
+/**
  * One server as `host:port`, with an IPv6 address in brackets.
  *
  * @category formatting

@@ -277,6 +277,11 @@ export class Session {
     return SubscriptionRef.getUnsafe(this.state)._tag
   }
 
+  /** Those that are tried. */
+  get servers(): ReadonlyArray<Host> {
+    return this.hosts.all
+  }
+
   get currentId(): bigint {
     return this.id
   }
