@@ -8,6 +8,7 @@
  */
 import { isReadonlyArrayNonEmpty, type NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as ZnodePath from "./ZnodePath.ts"
 import { BadArguments } from "./ZooKeeperError.ts"
@@ -176,18 +177,18 @@ export interface DnsSrv {
 const srvPrefix = "dns-srv://"
 
 /**
- * Parses `dns-srv://name[/chroot]`, as ZooKeeper 3.10 has it; `undefined` where
- * the text does not begin like that. Fails with `BadArguments`.
+ * Parses `dns-srv://name[/chroot]`, as ZooKeeper 3.10 has it; `None` where the
+ * text does not begin like that. Fails with `BadArguments`.
  *
  * @category parsing
  * @since 0.1.0
  */
 export const parseDnsSrv = (
   input: string | ReadonlyArray<string>
-): Effect.Effect<DnsSrv | undefined, BadArguments> =>
+): Effect.Effect<Option.Option<DnsSrv>, BadArguments> =>
   Effect.suspend(() => {
     const text = (typeof input === "string" ? input : input.join(",")).trim()
-    if (!text.startsWith(srvPrefix)) return Effect.succeed(undefined)
+    if (!text.startsWith(srvPrefix)) return Effect.succeedNone
     const refuse = (problem: string) =>
       Effect.fail(new BadArguments({ argument: "hosts", value: shown(text, text), problem }))
     const rest = text.slice(srvPrefix.length)
@@ -195,7 +196,7 @@ export const parseDnsSrv = (
     const name = slash < 0 ? rest : rest.slice(0, slash)
     if (!isName(name)) return refuse("expected dns-srv:// and the name of SRV records, without a port")
     const chroot = parseChroot(slash < 0 ? "" : rest.slice(slash))
-    return Result.isFailure(chroot) ? refuse(chroot.failure) : Effect.succeed({ name, chroot: chroot.success })
+    return Result.isFailure(chroot) ? refuse(chroot.failure) : Effect.succeedSome({ name, chroot: chroot.success })
   })
 
 /**

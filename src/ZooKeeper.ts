@@ -423,7 +423,7 @@ const dialOf = (options: Options): Effect.Effect<NonNullable<Options["dial"]>, B
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Service, OperationError, Scope.Scope> {
-  const srv = yield* ConnectionString.parseDnsSrv(options.hosts)
+  const srv = Option.getOrUndefined(yield* ConnectionString.parseDnsSrv(options.hosts))
   const lookupSrv = options.lookupSrv ?? NodeTransport.lookupSrv
   const connectTimeout = yield* positive("connectTimeout", options.connectTimeout, 15_000)
   const servers = srv === undefined

@@ -64,8 +64,7 @@ export const refreshSrv = (
   name: string
 ): Effect.Effect<void, never, Scope.Scope> => {
   const lost = states.pipe(Stream.filter(isLost), Stream.runHead, Effect.andThen(Effect.sleep(refreshSoon)))
-  return Effect.sleep(refreshAfter).pipe(
-    Effect.raceFirst(lost),
+  return Effect.timeoutOption(lost, refreshAfter).pipe(
     Effect.andThen(Effect.ignore(lookup(name).pipe(
       Effect.flatMap((hosts) => changed(session, hosts, name)),
       Effect.tapError((error) => Effect.logDebug("ZooKeeper: SRV records cannot be looked up", error))

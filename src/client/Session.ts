@@ -40,10 +40,10 @@ import {
 } from "../ZooKeeperError.ts"
 import { closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
-import * as FourLetterWord from "./FourLetterWord.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
 import * as SaslExchange from "./SaslExchange.ts"
+import * as ServerProbe from "./ServerProbe.ts"
 import * as Telemetry from "./Telemetry.ts"
 import { speaksTls } from "./TlsProbe.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
@@ -513,10 +513,7 @@ export class Session {
       if (this.id === 0n || this.lastZxid === 0n || all.some((host) => !this.refusing.has(formatHost(host)))) {
         return Effect.void
       }
-      const zxidOf = (host: Host) =>
-        Effect.flatMap(this.options.dial(host), (socket) => FourLetterWord.serverFacts(socket, "1 second"))
-      return Effect.forEach(all, zxidOf, { concurrency: "unbounded" }).pipe(
-        Effect.map((facts) => facts.reduce((most, { zxid }) => zxid > most ? zxid : most, 0n)),
+      return ServerProbe.newestZxid(this.options.dial, all).pipe(
         // One that does not tell may be the one that has it all.
         Effect.orElseSucceed(() => this.lastZxid),
         Effect.flatMap((found) => {
@@ -535,7 +532,7 @@ export class Session {
         yield* Effect.sleep(pause)
         const others = this.hosts.all.filter((host) => formatHost(host) !== formatHost(current))
         const host = others[at++ % Math.max(1, others.length)]
-        if (host === undefined || !(yield* this.isReadWrite(host))) continue
+        if (host === undefined || !(yield* ServerProbe.hasQuorum(this.options.dial, host))) continue
         this.hosts.prefer(host)
         yield* Effect.logInfo("ZooKeeper: leaving the read-only server for one that has a quorum").pipe(
           Effect.annotateLogs({ server: formatHost(host) })
@@ -543,17 +540,6 @@ export class Session {
         return yield* this.moveAway(connection)
       }
     })
-  }
-
-  private isReadWrite(host: Host): Effect.Effect<boolean> {
-    const ask = (word: string) =>
-      Effect.flatMap(this.options.dial(host), (socket) => FourLetterWord.send(socket, word, "1 second"))
-    const mode = Effect.map(ask("srvr"), (text) => /^Mode: (leader|follower|observer|standalone)/m.test(text))
-    return ask("isro").pipe(
-      // Not in the whitelist: what a server says about itself nearly always is.
-      Effect.flatMap((answer) => /^(rw|ro|null)\s*$/.test(answer) ? Effect.succeed(answer.startsWith("rw")) : mode),
-      Effect.orElseSucceed(() => false)
-    )
   }
 
   /** Lets what is in flight be answered, then drops the connection; the loop makes the next one. */
