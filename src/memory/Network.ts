@@ -51,8 +51,6 @@ export interface Reply {
 }
 
 export interface Options {
-  /** The largest frame taken from a client, in bytes. */
-  readonly maxBuffer: number
   /** How many of the newest requests are kept. */
   readonly requestLog: number
 }
@@ -217,7 +215,6 @@ export class Connection implements Place, Peer {
   readonly listener: string
   readonly network: Network
   sessionId = 0n
-  password: Uint8Array = new Uint8Array(0)
   /** Whether it still carries anything; a dead one stays until both sides have given it up. */
   isDead = false
   private readonly link: Link
@@ -241,7 +238,7 @@ export class Connection implements Place, Peer {
     this.link = link
     this.toServer = new Pipe(this, "toServer", (bytes) => this.server?.receive(bytes), () => this.endServer())
     this.toClient = new Pipe(this, "toClient", (bytes) => link.send(bytes), () => this.endClient())
-    this.requests = new FrameCutter(network.options.maxBuffer, {
+    this.requests = new FrameCutter(network.server.maxBuffer, {
       decide: (bytes, start, end) => this.onRequest(bytes, start, end),
       apply: (action, frame) => this.applyToRequest(action, frame),
       pass: (bytes) => this.toServer.push(bytes)
@@ -423,7 +420,6 @@ export class Connection implements Place, Peer {
     if (end - start < 4 + 36 || intAt(bytes, start + 8) <= 0) return
     this.sessionId = new DataView(bytes.buffer, bytes.byteOffset + start + 12).getBigInt64(0)
     this.client.sessionId = this.sessionId
-    this.password = new Uint8Array(bytes.subarray(start + 24, start + 40))
   }
 
   /** The request that a reply belongs to: the oldest one. Answers in the server's place that are due then follow. */
