@@ -7,6 +7,7 @@
  * Nothing here is random, and time is the Effect `Clock`: equal runs are equal.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
@@ -633,9 +634,11 @@ export const encodeReply = (reply: {
 export const make = (server: Server, options: Options): Effect.Effect<Network, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.gen(function*() {
-      const context = yield* Effect.context()
       const clock = yield* Clock.Clock
-      const scheduler = yield* Scheduler.Scheduler
+      const given = yield* Scheduler.Scheduler
+      // That of `runSync` ends with it, and leaves the event loop no room.
+      const scheduler = given.executionMode === "sync" ? new Scheduler.MixedScheduler() : given
+      const context = Context.add(yield* Effect.context(), Scheduler.Scheduler, scheduler)
       return new Network(server, options, { clock, scheduler, fork: Effect.runForkWith(context) })
     }),
     (network) => Effect.sync(() => network.close())
