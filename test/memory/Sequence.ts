@@ -173,7 +173,8 @@ export class Sequence {
       }
       case 1: {
         const flags = draw.chance(0.9) ? draw.one(5, 6) : draw.one(0, 1, 4, 7)
-        const ttl = draw.chance(0.8) ? 2 ** 40 - 1 : draw.one(0, -1, 2 ** 40)
+        // A ttl of -1 without the flag, which means a TTL to nobody, would bring a real server down.
+        const ttl = draw.chance(0.8) ? 2 ** 40 - 1 : draw.one(0, flags === 5 ? -1 : 0, 2 ** 40)
         const path = flags === 6 ? this.prefix() : this.newPath()
         return { type: OpCode.CreateTtl, request: { ...request, path, flags, ttl } } as const
       }
