@@ -232,10 +232,11 @@ const prepareCheck = (writing: Writing, { path, version }: { path: string; versi
 
 // --- transactions
 
-/** Inside a transaction the flags decide what kind of create it is, and the operation has to fit. */
+/** Inside a transaction the flags decide what kind of create it is, whatever the operation. A TTL has to be there. */
 const createTypeOf = (type: number, flags: number): number => {
-  if (MultiRequest.isCreateFlag(flags) && isTtl(flags) !== (type === OpCode.CreateTtl)) throw new Jute.JuteError({ detail: `flags ${flags} of create ${type}` })
-  return isTtl(flags) ? OpCode.CreateTtl : flags === Flag.Container ? OpCode.CreateContainer : type === OpCode.Create2 ? type : OpCode.Create
+  if (!isTtl(flags)) return flags === Flag.Container ? OpCode.CreateContainer : type === OpCode.Create2 ? type : OpCode.Create
+  if (type !== OpCode.CreateTtl) throw new Jute.JuteError({ detail: `a TTL znode of operation ${type}` })
+  return type
 }
 
 const prepare = (writing: Writing, { request, type }: MultiRequest.Write): () => MultiResult => {
@@ -245,7 +246,7 @@ const prepare = (writing: Writing, { request, type }: MultiRequest.Write): () =>
     case OpCode.CreateContainer:
     case OpCode.CreateTtl: {
       const kind = createTypeOf(type, request.flags)
-      const create = prepareCreate(writing, kind, request, "ttl" in request ? request.ttl : -1)
+      const create = prepareCreate(writing, kind, request, kind === OpCode.CreateTtl && "ttl" in request ? request.ttl : -1)
       const hasStat = kind === OpCode.Create2 ? writing.connection.server.release.create2InMulti : kind !== OpCode.Create
       return () => {
         const { path, stat } = create()
