@@ -183,6 +183,17 @@ type Observer = (exit: Exit.Exit<NodeEvent, ConnectionError>) => void
 
 const nobody: ReadonlyArray<Observer> = []
 
+/** A fault of an observer is the caller's: it must cost neither the connection nor the others their event. */
+const tell = (observer: Observer, exit: Exit.Exit<NodeEvent, ConnectionError>): void => {
+  try {
+    observer(exit)
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error
+    })
+  }
+}
+
 /**
  * The one-shot watches of one scope, with one finalizer for all. Those that are
  * over are let go of whenever they are more than half: a Set, which would let go
@@ -264,7 +275,7 @@ export class Once implements Consumer {
 
   observe(observer: Observer): () => void {
     if (this.exit === undefined) this.observers = this.observers.concat(observer)
-    else observer(this.exit)
+    else tell(observer, this.exit)
     return () => {
       this.observers = this.observers.filter((other) => other !== observer)
     }
@@ -289,7 +300,7 @@ export class Once implements Consumer {
     this.cancel()
     const { observers } = this
     this.observers = nobody
-    for (const observer of observers) observer(exit)
+    for (const observer of observers) tell(observer, exit)
   }
 }
 
