@@ -92,7 +92,7 @@ export class Connection {
   private refusal: ConnectionError | undefined
   private parked: ((blocks: Effect.Effect<Array<Uint8Array>>) => void) | undefined
   private scheduled = false
-  private ended: ConnectionError | undefined
+  private ended: Reason | undefined
   /** The end is decided: whoever is told of it must not be served here again. */
   private failing = false
   // One sample at a time proves the session: the newest request of a write, and when that write was made.
@@ -141,7 +141,7 @@ export class Connection {
 
   /** Encodes a request behind all others. Too large a one fails alone, unsent. */
   enqueue(pending: Pending): void {
-    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    if (this.ended !== undefined) return pending.fail(this.ended, "NotApplied")
     const { writer } = this
     writer.begin()
     writer.int(pending.xid = this.nextXid())
@@ -154,7 +154,7 @@ export class Connection {
 
   /** Authentication is answered out of order, under an xid of its own. */
   enqueueAuth(pending: Pending): void {
-    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    if (this.ended !== undefined) return pending.fail(this.ended, "NotApplied")
     this.writer.begin()
     this.writer.int(pending.xid = Protocol.Xid.Auth)
     if (!this.encode(pending)) return
@@ -370,7 +370,7 @@ export class Connection {
               Effect.mapError((error) => error._tag === "SocketError" ? lost(error) : error),
               Effect.onExit((exit) =>
                 Effect.sync(() =>
-                  this.end(Exit.isFailure(exit) && firstError(exit) || failure(this.listener.interrupted()))
+                  this.end(Exit.isFailure(exit) && firstError(exit)?.reason || this.listener.interrupted())
                 )
               )
             )
@@ -432,11 +432,10 @@ export class Connection {
   }
 
   /** Fails everything that waits for an answer, once and in order. */
-  private end(error: ConnectionError): void {
+  private end(reason: Reason): void {
     if (this.ended !== undefined) return
-    this.ended = error
+    this.ended = reason
     this.parked = undefined
-    const { reason } = error
     for (let auth = this.auths.shift(); auth !== undefined; auth = this.auths.shift()) auth.fail(reason, "Unknown")
     for (let next = this.pending.shift(); next !== undefined; next = this.pending.shift()) next.fail(reason, "Unknown")
   }

@@ -79,6 +79,9 @@ const spread = 200
 
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
+/** An error with its stack is built where someone asks for it. */
+const failing = (reason: Reason) => Effect.suspend(() => Effect.fail(failure(reason)))
+
 type Attempt =
   /**
    * The server could not take us, or the connection was lost later. It was `held` from the handshake on, and has
@@ -272,7 +275,7 @@ export class Session {
       }
       const { ended } = this
       this.ended = Deferred.makeUnsafe()
-      Deferred.doneUnsafe(ended, Exit.fail(failure(reason)))
+      Deferred.doneUnsafe(ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
       return Effect.logWarning("ZooKeeper session expired").pipe(
@@ -288,7 +291,7 @@ export class Session {
       if (this.terminal !== undefined) return Effect.void
       this.terminal = reason
       this.ready = false
-      Deferred.doneUnsafe(this.ended, Exit.fail(failure(reason)))
+      Deferred.doneUnsafe(this.ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, true)
       Deferred.doneUnsafe(this.connecting, Exit.void)
@@ -579,7 +582,7 @@ export class Session {
     return Effect.suspend(() => {
       const { info } = this
       if (info !== undefined) return Effect.succeed(info)
-      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      if (this.terminal !== undefined) return failing(this.terminal)
       return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
     })
   }
@@ -587,7 +590,7 @@ export class Session {
   /** Adds an identity: at once where connected, else with the next connection. */
   addAuth(credential: Credential): Effect.Effect<void, ConnectionError> {
     return Effect.suspend(() => {
-      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      if (this.terminal !== undefined) return failing(this.terminal)
       const known = this.credentials.some((other) =>
         other.scheme === credential.scheme && equalBytes(other.credential, credential.credential)
       )
@@ -602,7 +605,7 @@ export class Session {
 
   get detach(): Effect.Effect<SessionCredentials, ConnectionError> {
     return Effect.suspend(() => {
-      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      if (this.terminal !== undefined) return failing(this.terminal)
       this.detached = true
       const { resumable } = this
       return Effect.as(this.close, resumable)
@@ -637,7 +640,7 @@ export class Session {
       const { connectTimeout } = this.options
       yield* Effect.acquireRelease(
         Effect.map(
-          Effect.forkDetach(this.guarded(this.loop())),
+          Effect.forkDetach(this.guarded(this.loop()), { startImmediately: true }),
           (fiber) => this.fiber = fiber
         ),
         () => this.close
