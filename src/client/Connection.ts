@@ -218,6 +218,7 @@ export class Connection {
   // -------------------------------------------------------------------------
 
   private onConnectResponse(reader: Jute.Reader): void {
+    if (this.refusal !== undefined) return
     if (reader.remaining < smallestConnectResponse) {
       // A read-only server without local sessions answers with a bare reply header.
       reader.offset += 12

@@ -74,6 +74,8 @@ const noPassword = new Uint8Array(16)
 const margin = 0.1
 /** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
 const leastAttempt = 1000
+/** In ms: a connection that lived shorter does not count as a sign of health. */
+const briefest = 1000
 /** In ms: after a loss, clients spread their first attempts over this time. */
 const spread = 200
 
@@ -309,6 +311,7 @@ export class Session {
     return Effect.gen({ self: this }, function*() {
       let pause: Pause | undefined
       let wasServed = false
+      let wasBrief = false
       if (this.id !== 0n) yield* this.watchDeadline()
       while (this.terminal === undefined) {
         const { host, roundCompleted } = this.hosts.next()
@@ -316,6 +319,8 @@ export class Session {
           yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
             Effect.annotateLogs({ attempts: this.describeAttempts() })
           )
+        }
+        if (roundCompleted || wasBrief) {
           pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
           // A schedule that ends is begun anew: its owner may end, the client must not.
           yield* Effect.catchCause(pause(undefined), () =>
@@ -326,10 +331,13 @@ export class Session {
         } else if (wasServed) {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
+        const begunAt = this.now()
         const attempt = yield* this.attempt(host)
         if (attempt._tag === "Lost" && this.terminal === undefined) yield* this.tellLoss(host, attempt)
         wasServed = attempt._tag === "Lost" && attempt.served
-        if (wasServed) pause = undefined
+        // A server that serves a moment and hangs up, again and again, is backed off from like one that refuses.
+        wasBrief = wasServed && this.now() - begunAt < briefest
+        if (wasServed && !wasBrief) pause = undefined
         if (attempt._tag === "Refused") {
           this.hosts.succeeded()
           yield* this.expire()
@@ -460,7 +468,7 @@ export class Session {
       const { watcher } = this
       this.watcher = undefined
       this.telemetry.attempted("connected")
-      return Effect.logInfo(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
+      return (resumed ? Effect.logInfo("ZooKeeper session resumed") : Effect.logDebug("ZooKeeper session established")).pipe(
         Effect.annotateLogs({
           sessionId: hexadecimal(this.id),
           server: formatHost(server),
