@@ -5,9 +5,12 @@
  */
 export * as Acl from "./Acl.ts"
 export * as ConnectionString from "./ConnectionString.ts"
+export * as EnsembleConfig from "./EnsembleConfig.ts"
 export * as RetryPolicy from "./RetryPolicy.ts"
+export * as Sasl from "./Sasl.ts"
 export * as ServerFacts from "./ServerFacts.ts"
 export * as SessionState from "./SessionState.ts"
+export * as Tls from "./Tls.ts"
 export * as Transaction from "./Transaction.ts"
 export * as WatchEvent from "./WatchEvent.ts"
 export * as Znode from "./Znode.ts"

@@ -11,7 +11,8 @@ import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Acl from "../Acl.ts"
-import type { Host } from "../ConnectionString.ts"
+import { format, type Host, parse } from "../ConnectionString.ts"
+import * as EnsembleConfig from "../EnsembleConfig.ts"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import { OpCode } from "../jute/OpCode.ts"
 import type { MultiRequest } from "../jute/Protocol.ts"
@@ -519,8 +520,82 @@ export const make = (options: {
     return problem === undefined ? f(serverPath(path)) : Stream.fail(refuse("path", path, problem))
   }
 
+  // -------------------------------------------------------------------------
+  // the ensemble
+  // -------------------------------------------------------------------------
+
+  const configOf = (bytes: Uint8Array): Effect.Effect<EnsembleConfig.EnsembleConfig, ConnectionError> =>
+    Effect.mapError(
+      Effect.fromResult(EnsembleConfig.parse(new TextDecoder().decode(bytes))),
+      (detail) =>
+        new ConnectionError({
+          reason: new ProtocolReason({ detail: `unreadable configuration: ${detail}` }),
+          outcome: "NotApplied",
+          path: EnsembleConfig.configPath
+        })
+    )
+
+  // Outside of any chroot.
+  const path = EnsembleConfig.configPath
+
+  const config: Service["config"] = Effect.flatMap(
+    ask(Calls.get, { path, watch: false }, { path }),
+    ({ data }) => configOf(data)
+  )
+
+  const configChanges: Service["configChanges"] = Watches.follow(session.watches, {
+    path,
+    serverPath: path,
+    kind: "node",
+    read: ask(Calls.getOrNot, { path, watch: false }, { path }),
+    isSame: (a, b) => a.stat.mzxid === b.stat.mzxid
+  }).pipe(
+    Stream.filterMap(Result.fromOption(() => undefined)),
+    Stream.mapEffect(({ data }) => configOf(data))
+  )
+
+  const reconfig: Service["reconfig"] = (change) => {
+    const lines = (members: ReadonlyArray<EnsembleConfig.Member | string> | undefined) => {
+      const problems: Array<string> = []
+      const all = (members ?? []).map((member) => {
+        if (typeof member !== "string") return EnsembleConfig.formatMember(member)
+        const parsed = EnsembleConfig.parseMember(member)
+        if (Result.isFailure(parsed)) problems.push(parsed.failure)
+        return member.trim()
+      })
+      return { text: all.length === 0 ? null : all.join(","), problem: problems[0] }
+    }
+    const replaced = lines("members" in change ? change.members : undefined)
+    const joining = lines("members" in change ? undefined : change.joining)
+    const leaving = "members" in change ? [] : change.leaving ?? []
+    const problem = replaced.problem ?? joining.problem
+      ?? (leaving.every((id) => Number.isSafeInteger(id) && id >= 0) ? undefined : "members leave by their number")
+      ?? (replaced.text === null && joining.text === null && leaving.length === 0 ? "nothing would change" : undefined)
+    if (problem !== undefined) return Effect.fail(refuse("reconfig", "", problem))
+    const request = {
+      joiningServers: joining.text,
+      leavingServers: leaving.length === 0 ? null : leaving.join(","),
+      newMembers: replaced.text,
+      curConfigId: change.version ?? -1n
+    }
+    return Effect.flatMap(
+      ask(Calls.reconfig, request, { path, version: Number(request.curConfigId) }),
+      ({ data }) => configOf(data)
+    )
+  }
+
+  const updateHosts: Service["updateHosts"] = (hosts) =>
+    Effect.flatMap(parse(hosts), (servers) =>
+      servers.chroot === "" || servers.chroot === chroot
+        ? session.updateHosts(servers.hosts)
+        : Effect.fail(refuse("hosts", format(servers), `the chroot stays ${JSON.stringify(chroot)}`)))
+
   return {
     chroot,
+    config,
+    configChanges,
+    reconfig,
+    updateHosts,
     create,
     createWithStat,
     exists,

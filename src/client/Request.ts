@@ -111,6 +111,7 @@ export const reasonOf = (code: number, operation: string): Reason => {
     case ErrorCode.Throttled:
       return new Throttled({})
     case ErrorCode.Unimplemented:
+    case ErrorCode.ReconfigDisabled:
       return new Unimplemented({ operation })
     case ErrorCode.EphemeralOnLocalSession:
       return new EphemeralOnLocalSession({})
@@ -131,6 +132,8 @@ export class Pending {
   xid = 0
   /** When it was encoded, in monotonic ms; kept only where a request timeout is set. */
   sentAt = 0
+  /** How often it was asked again, because the server was too busy to execute it. */
+  repeats = 0
   /** Its caller went away before it was sent: it must not be sent any more. */
   cancelled = false
   /** Where its end is counted; requests of the client's own are not. */
