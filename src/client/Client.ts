@@ -440,7 +440,8 @@ export const make = (options: {
   // many
   // -------------------------------------------------------------------------
 
-
+  /** Servers before 3.6 do not know multi-reads, and close the connection on one: they are asked once. */
+  let knowsMultiRead = true
 
   const one = (path: string): Effect.Effect<Read, OperationError> =>
     Effect.map(get(path), (znode): Read => Result.succeed(znode)).pipe(
@@ -451,6 +452,7 @@ export const make = (options: {
     const [first] = paths
     if (first === undefined) return Effect.succeed([])
     if (paths.length === 1) return Effect.map(one(first), (read) => [read])
+    if (!knowsMultiRead) return Effect.forEach(paths, one, { concurrency: "unbounded" })
     const request = paths.map((path): MultiOperation => ({
       type: OpCode.GetData,
       request: { path: serverPath(path), watch: false }
@@ -464,10 +466,9 @@ export const make = (options: {
             const half = paths.length >>> 1
             return Effect.zipWith(together(paths.slice(0, half)), together(paths.slice(half)), (a, b) => [...a, ...b])
           }
-          // Servers before 3.6 do not know it.
-          return error.reason._tag === "Unimplemented"
-            ? Effect.forEach(paths, one, { concurrency: "unbounded" })
-            : Effect.fail(error)
+          if (error.reason._tag !== "Unimplemented") return Effect.fail(error)
+          knowsMultiRead = false
+          return together(paths)
         })
       )
   }
