@@ -17,6 +17,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { ErrorCode } from "../../src/jute/ErrorCode.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import { type Peer, Server } from "../../src/memory/Server.ts"
 import * as Wire from "./Wire.ts"
@@ -37,6 +38,7 @@ export interface Executed {
   readonly opCode: number
   /** Of the writes in it. */
   readonly marks: ReadonlyArray<string>
+  /** 0 where it was done. */
   readonly error: number
   readonly zxid: bigint
 }
@@ -81,6 +83,7 @@ export class Ensemble {
       (_, index) => new Member(index, world, { tickTime: settings.tickTime })
     )
     this.leader = this.member(0)
+    this.leader.server.onEarlier = () => this.plan()
   }
 
   private member(index: number): Member {
@@ -120,7 +123,7 @@ export class Ensemble {
   }
 
   get sessions(): ReadonlyArray<bigint> {
-    return this.leader.server.sessions.map(({ id }) => id)
+    return Array.from(this.leader.server.sessions, ({ id }) => id)
   }
 
   // -------------------------------------------------------------------------
@@ -128,9 +131,9 @@ export class Ensemble {
   // -------------------------------------------------------------------------
 
   /** The leader's core is woken up when it has something to do by itself. */
-  plan(): void {
+  private plan(): void {
     const { leader, world } = this
-    const next = leader.server.nextTick - epoch
+    const next = world.now + leader.server.untilTick
     if (next === Infinity || next >= this.planned) return
     this.planned = next
     world.at(next, () => {
@@ -156,7 +159,6 @@ export class Ensemble {
     this.log.push(entry)
     if (kind !== "expire") this.apply(this.leader, entry)
     for (const member of this.members) if (member !== this.leader) this.follow(member)
-    this.plan()
   }
 
   /** Plans the next entry of a follower. */
@@ -207,7 +209,9 @@ export class Ensemble {
   }
 
   private record({ at, frame, session }: Entry, opCode: number, reply: Wire.Answer | undefined): void {
-    const { error, zxid } = reply ?? { error: 0, zxid: -1n }
+    const { error: header, first, zxid } = reply ?? { error: 0, first: 0, zxid: -1n }
+    // The header of a refused transaction says that all is well.
+    const error = opCode === OpCode.Multi && first === OpCode.Error ? ErrorCode.RuntimeInconsistency : header
     const marks = Wire.marksIn(frame)
     this.executed.push({ at, session, opCode, marks, error, zxid })
     if (opCode === OpCode.CloseSession) this.ended.push({ at, session, how: "closed" })

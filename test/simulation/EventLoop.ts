@@ -16,6 +16,7 @@ import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
+import * as Uuid from "../../src/client/Uuid.ts"
 import type { Randomness } from "./Randomness.ts"
 import { type Cancel, epoch, type World } from "./World.ts"
 
@@ -33,29 +34,19 @@ const mostTurns = 10_000
 let current: EventLoop | undefined
 
 /**
- * Runs a simulation with the two globals that the client takes from the
- * platform replaced: microtasks and unique ids. It must not be asynchronous.
+ * Runs a simulation with microtasks being those of its loops. All else that the
+ * client needs from a platform are services. The run must not be asynchronous.
  */
-export const withGlobals = <A>(randomness: Randomness, run: () => A): A => {
-  const { crypto, queueMicrotask } = globalThis
-  const hexadecimal = (digits: number): string => {
-    let text = ""
-    for (let index = 0; index < digits; index++) text += randomness.below(16).toString(16)
-    return text
-  }
+export const withMicrotasks = <A>(run: () => A): A => {
+  const { queueMicrotask } = globalThis
   globalThis.queueMicrotask = (task) => {
     if (current === undefined) throw new Error("a microtask outside of every process")
     current.microtask(task)
   }
-  Object.defineProperty(crypto, "randomUUID", {
-    configurable: true,
-    value: () => [8, 4, 4, 4, 12].map(hexadecimal).join("-")
-  })
   try {
     return run()
   } finally {
     globalThis.queueMicrotask = queueMicrotask
-    Reflect.deleteProperty(crypto, "randomUUID")
   }
 }
 
@@ -95,6 +86,7 @@ export class EventLoop {
       Context.add(Random.Random, this.randomness),
       Context.add(Scheduler.Scheduler, new LoopScheduler(this)),
       Context.add(References.MinimumLogLevel, "None"),
+      Context.add(Uuid.Uuid, Uuid.seeded),
       Context.add(Metric.FiberRuntimeMetrics, {
         recordFiberStart: () => {
           this.fibers++

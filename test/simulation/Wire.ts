@@ -129,6 +129,8 @@ export interface Answer {
   readonly xid: number
   readonly zxid: bigint
   readonly error: number
+  /** The first number of the body: of a transaction, -1 where it was refused. */
+  readonly first: number
 }
 
 /** A watch fired. */
@@ -146,5 +148,6 @@ export const readReply = (frame: Uint8Array): Answer | Notification => {
     const { path, type } = watcherEvent.read(reader.reset(frame, 20))
     return { _tag: "Notification", type, path }
   }
-  return { _tag: "Answer", xid, zxid: view.getBigInt64(8), error: view.getInt32(16) }
+  const error = view.getInt32(16)
+  return { _tag: "Answer", xid, zxid: view.getBigInt64(8), error, first: frame.length >= 24 ? view.getInt32(20) : 0 }
 }

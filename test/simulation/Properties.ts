@@ -1,0 +1,135 @@
+/**
+ * Properties that hold for every client, whatever it is used for: what its wire
+ * shows, and what it believes about its session.
+ */
+import type { Participant, Run } from "./Simulation.ts"
+import * as Wire from "./Wire.ts"
+
+const hex = (session: bigint): string => session.toString(16)
+
+export const checkWire = (run: Run, participant: Participant): void => {
+  const { index, tap } = participant
+  const report = (property: string, detail: string) => run.violation(property, `client${index}: ${detail}`)
+  let session = 0n
+  let password: Uint8Array | undefined
+  let lastZxid = 0n
+  let relative = 0n
+  let isGreeted = false
+  let isResumed = false
+  let hasAsked = false
+  let armed: number | undefined
+  let xids = new Set<number>()
+  let pending: Array<number> = []
+  let lastXid = 0
+  for (const seen of tap.seen) {
+    switch (seen._tag) {
+      case "Dialled":
+        isGreeted = false
+        hasAsked = false
+        armed = undefined
+        xids = new Set()
+        pending = []
+        break
+      case "Greeting": {
+        const { lastZxidSeen, passwd, sessionId } = seen.request
+        relative = lastZxidSeen
+        if (sessionId === 0n) {
+          session = 0n
+          lastZxid = 0n
+        } else if (sessionId !== session) {
+          report("session", `asks for session ${hex(sessionId)} and had ${hex(session)}`)
+        } else if (password !== undefined && !passwd.every((byte, at) => byte === password?.[at])) {
+          report("session", "asks for its session with another password")
+        }
+        if (lastZxidSeen !== lastZxid) {
+          report("S2", `shows zxid ${lastZxidSeen} in its handshake and was told ${lastZxid}`)
+        }
+        break
+      }
+      case "Greeted": {
+        const { passwd, sessionId, timeOut } = seen.response
+        isGreeted = timeOut > 0
+        isResumed = isGreeted && sessionId === session && session !== 0n
+        if (isGreeted) {
+          if (sessionId !== session) lastZxid = 0n
+          session = sessionId
+          password = passwd
+        } else {
+          session = 0n
+        }
+        break
+      }
+      case "Sent": {
+        const { opCode, xid } = seen.request
+        if (!isGreeted) report("session", "sends before the handshake is answered")
+        if (xid > 0) {
+          if (xids.has(xid)) report("S6", `uses xid ${xid} twice at a time`)
+          if (xid <= lastXid) report("S6", `uses xid ${xid} after ${lastXid}`)
+          lastXid = xid
+          xids.add(xid)
+          pending.push(xid)
+        }
+        if (Wire.isSetWatches(opCode)) {
+          armed = xid
+          if (hasAsked && isResumed) report("W5", "arms its watches after it has asked for something else")
+          const zxid = Wire.relativeZxidIn(seen.frame)
+          if (zxid !== relative) report("W5", `arms its watches relative to ${zxid}, and ${relative} was the last before`)
+        } else if (xid > 0) {
+          hasAsked = true
+        }
+        break
+      }
+      case "Told": {
+        const { reply } = seen
+        if (reply._tag === "Notification" || reply.xid <= 0) break
+        pending.shift()
+        xids.delete(reply.xid)
+        if (reply.zxid > lastZxid) lastZxid = reply.zxid
+        if (reply.xid === armed) armed = undefined
+        break
+      }
+      case "Ended":
+        break
+    }
+  }
+  checkBelief(run, participant, report)
+  checkAnnouncements(participant, report)
+}
+
+type Report = (property: string, detail: string) => void
+
+/** Whoever is told that its session is alive must not find it expired at that time: by the clock alone. */
+const checkBelief = (run: Run, { beliefs }: Participant, report: Report): void => {
+  const { every } = run.faults
+  // A follower that is cut off answers pings; and a wall clock that is set hides that the machine slept.
+  if (every.isolate !== Infinity || every.suspend !== Infinity && every.wallClock !== Infinity) return
+  const expired = new Map(
+    run.ensemble.ended.filter(({ how }) => how === "expired").map(({ at, session }) => [session, at] as const)
+  )
+  for (const { at, isAlive, session } of beliefs) {
+    const end = expired.get(session)
+    if (isAlive && end !== undefined && at > end) {
+      return report("session", `believes in session ${hex(session)} at ${at} ms, which expired at ${end} ms`)
+    }
+  }
+}
+
+/** Connected is what a client is once its watches are armed: nothing is armed any more behind that. */
+const checkAnnouncements = ({ states, tap }: Participant, report: Report): void => {
+  for (const { link, seen, state } of states) {
+    if (state._tag !== "Connected") continue
+    for (let at = 0; at < tap.seen.length; at++) {
+      const each = tap.seen[at]
+      if (each === undefined || each.link !== link) continue
+      if (each._tag === "Sent" && Wire.isSetWatches(each.request.opCode)) {
+        const { xid } = each.request
+        const answered = tap.seen.findIndex((other) =>
+          other._tag === "Told" && other.link === link && other.reply._tag === "Answer" && other.reply.xid === xid
+        )
+        if (answered < 0 || answered >= seen) {
+          return report("session", `says that it is connected before its watches are armed on connection ${link}`)
+        }
+      }
+    }
+  }
+}
