@@ -283,36 +283,52 @@ export const make = (options: {
 
   type UpdateError = NoNode | NoAuth | QuotaExceeded | OperationError
 
-  /** A set whose reply was lost: done, if the next version holds our bytes; not done, if nothing changed. */
-  const settleUpdate = (
-    path: string,
-    before: ZNode.Znode,
-    data: Uint8Array,
-    error: ConnectionError
-  ): Effect.Effect<Option.Option<ZNode.Znode>, UpdateError> =>
-    Effect.flatMap(RetryPolicy.retry(get(path)), (now) => {
-      if (now.stat.mzxid === before.stat.mzxid) return Effect.succeedNone
-      const next = now.stat.version === (before.stat.version + 1 | 0) && now.stat.czxid === before.stat.czxid
-      return next && equal(now.data, data) && !equal(data, before.data)
-        ? Effect.succeedSome(now)
-        : Effect.fail(error)
-    })
+  const sync: Service["sync"] = (path) => onPath(path, (full) => ask(Calls.sync, { path: full }, { path }))
+
+  /** As new as can be: a server may be behind what it has not yet shown us, our own lost write included. */
+  const getFresh = (path: string) => Effect.andThen(sync(path), get(path))
+
+  /** Writes of one version whose replies were lost. */
+  interface Doubt {
+    readonly before: ZNode.Znode
+    readonly written: ReadonlyArray<Uint8Array>
+    readonly error: ConnectionError
+  }
+
+  /**
+   * Whether a doubtful write was certainly not applied: nothing has changed, or
+   * the next version holds what others wrote. What holds our bytes may be
+   * another's, who computed the same.
+   */
+  const isRefuted = ({ before, written }: Doubt, now: ZNode.Znode): boolean =>
+    now.stat.mzxid === before.stat.mzxid
+    || now.stat.czxid === before.stat.czxid && now.stat.version === (before.stat.version + 1 | 0)
+      && !written.some((data) => equal(data, now.data))
 
   const update: Service["update"] = <E, R>(
     path: string,
     f: (data: Uint8Array, stat: ZNode.Stat) => Data | Effect.Effect<Data, E, R>
   ): Effect.Effect<ZNode.Znode, E | UpdateError, R> =>
     Effect.gen(function*() {
+      let doubt: Doubt | undefined
       while (true) {
-        const before = yield* get(path)
+        let before: ZNode.Znode
+        if (doubt === undefined) {
+          before = yield* get(path)
+        } else {
+          const { error } = doubt
+          before = yield* Effect.mapError(RetryPolicy.retry(getFresh(path)), () => error)
+          if (!isRefuted(doubt, before)) return yield* error
+          // A write of a session that was given up may still arrive, as long as its version is there.
+          if (before.stat.mzxid !== doubt.before.stat.mzxid) doubt = undefined
+        }
         const computed = f(before.data, before.stat)
         const data = bytesOf(Effect.isEffect(computed) ? yield* computed : computed)
-        const written = yield* set(path, data, before.stat.version).pipe(
-          Effect.map((stat) => Option.some({ data, stat })),
-          Effect.catchTag("BadVersion", () => Effect.succeedNone),
-          Effect.catchIf(isUnknown, (error) => settleUpdate(path, before, data, error))
-        )
-        if (Option.isSome(written)) return written.value
+        const written = yield* Effect.result(set(path, data, before.stat.version))
+        if (Result.isSuccess(written)) return { data, stat: written.success }
+        const { failure } = written
+        if (isUnknown(failure)) doubt = { before, written: [...doubt?.written ?? [], data], error: failure }
+        else if (failure._tag !== "BadVersion") return yield* Effect.fail(doubt?.error ?? failure)
       }
     })
 
@@ -531,7 +547,7 @@ export const make = (options: {
           ask(Calls.setAcl, { path: full, acl, version }, { path, version }))
         : Effect.fail(refuse("acl", JSON.stringify(acl), problem))
     },
-    sync: (path) => onPath(path, (full) => ask(Calls.sync, { path: full }, { path })),
+    sync,
     getEphemerals: (path = "/") =>
       onPath(path, (full) =>
         Effect.map(ask(Calls.getEphemerals, { prefixPath: full }, { path }), (found) =>

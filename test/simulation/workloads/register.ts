@@ -55,7 +55,7 @@ const text = new TextDecoder()
 
 const paths = ["/r/a", "/r/b", "/r/c"] as const
 
-export const register: Workload = {
+export const registerWorkload: Workload = {
   name: "register",
   make: (run) => {
     const history = new History<Input, Output>()
