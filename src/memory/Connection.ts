@@ -89,7 +89,7 @@ export class Connection implements Peer {
     if (request.sessionId === 0n) {
       this.attach(server.openSession(this.timeout, listener))
     } else {
-      const session = server.sessions.get(request.sessionId)
+      const session = server.tracker.get(request.sessionId)
       if (isReadOnly && session?.isLocal === false) return false
       // Before the password is looked at: who asks for a session on the same server ends its older connection.
       for (const older of session?.connections ?? []) if (older.link.listener === listener) older.close()

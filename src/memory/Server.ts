@@ -85,7 +85,7 @@ export interface SessionView {
   readonly id: bigint
   /** In ms. */
   readonly timeout: number
-  readonly isConnected: boolean
+  readonly connected: boolean
   /** The listener that it belongs to. */
   readonly listener: string
   readonly ephemerals: ReadonlyArray<string>
@@ -107,7 +107,7 @@ export class Server {
   readonly clock: Clock.Clock
   readonly release: Release
   readonly tree: DataTree<Connection>
-  readonly sessions: Sessions
+  readonly tracker: Sessions
   readonly connections = new Set<Connection>()
   readonly tickTime: number
   readonly minSessionTimeout: number
@@ -156,8 +156,8 @@ export class Server {
     this.handshakeTimeout = options.handshakeTimeout ?? 10_000
     this.operations = new Map(commonOperations.map((operation) => [operation.opCode, operation]))
     this.startedAt = this.elapsed
-    this.sessions = new Sessions(this.tickTime, this.startedAt)
-    this.sessions.onEarlier = () => this.onEarlier()
+    this.tracker = new Sessions(this.tickTime, this.startedAt)
+    this.tracker.onEarlier = () => this.onEarlier()
     this.tree = new DataTree(this.release.severalModes)
     this.zxid = this.members.length === 0 ? 0n : firstEpoch
     establish(this)
@@ -229,7 +229,7 @@ export class Server {
   openSession(timeout: number, listener: string): Session {
     const isLocal = this.isReadOnly(listener)
     if (!isLocal) this.nextZxid()
-    return this.sessions.open(timeout, listener, isLocal, this.elapsed)
+    return this.tracker.open(timeout, listener, isLocal, this.elapsed)
   }
 
   /** Whether the password fits; the session is the connection's then. */
@@ -246,19 +246,19 @@ export class Server {
   }
 
   touch(session: Session): void {
-    this.sessions.touch(session, this.elapsed)
+    this.tracker.touch(session, this.elapsed)
   }
 
   /** Ends a session: its ephemerals go in one transaction, its connections, but for the one that asked for it, are closed. */
   endSession(session: Session, asked?: Connection): void {
-    this.sessions.close(session)
+    this.tracker.close(session)
     if (!session.isLocal) deleteEphemerals(this.tree, session.id, this.nextZxid())
     for (const connection of [...session.connections]) if (connection !== asked) connection.close()
   }
 
   /** As if the session's time had run out. False if there is no such session. */
   expireSession(id: bigint): boolean {
-    const session = this.sessions.get(id)
+    const session = this.tracker.get(id)
     if (session === undefined) return false
     this.endSession(session)
     this.flush()
@@ -267,7 +267,7 @@ export class Server {
 
   /** As if the client had attached through another listener. False if there is no such session. */
   moveSession(id: bigint, listener: string): boolean {
-    const session = this.sessions.get(id)
+    const session = this.tracker.get(id)
     if (session !== undefined) session.owner = listener
     return session !== undefined
   }
@@ -326,7 +326,7 @@ export class Server {
     for (const connection of [...this.connections]) {
       if (listener === undefined || connection.link.listener === listener) connection.close()
     }
-    for (const session of [...this.sessions]) {
+    for (const session of [...this.tracker]) {
       if (session.isLocal && !this.isReadOnly(session.owner)) this.endSession(session)
     }
     this.flush()
@@ -337,7 +337,7 @@ export class Server {
   /** Ends what is over: sessions, handshakes that do not come, unused containers, TTL znodes. */
   tick(): void {
     const now = this.elapsed
-    for (const session of this.sessions.expired(now)) this.endSession(session)
+    for (const session of this.tracker.expired(now)) this.endSession(session)
     for (const [connection, since] of this.strangers) {
       if (now - since < this.handshakeTimeout) break
       connection.close()
@@ -352,7 +352,7 @@ export class Server {
   /** In how many ms from now {@link tick} may have something to do; `Infinity`: never, as it stands. */
   get untilTick(): number {
     const [oldest = Infinity] = this.strangers.values()
-    const next = Math.min(this.sessions.nextDeadline, oldest + this.handshakeTimeout, this.nextReaping)
+    const next = Math.min(this.tracker.nextDeadline, oldest + this.handshakeTimeout, this.nextReaping)
     return Math.max(0, next - this.elapsed)
   }
 
@@ -364,17 +364,17 @@ export class Server {
 
   // --- For looking inside
 
-  get sessionViews(): ReadonlyArray<SessionView> {
-    return [...this.sessions].map((session) => ({
+  get sessions(): ReadonlyArray<SessionView> {
+    return [...this.tracker].map((session) => ({
       id: session.id,
       timeout: session.timeout,
-      isConnected: session.connections.size > 0,
+      connected: session.connections.size > 0,
       listener: session.owner,
       ephemerals: [...this.tree.ephemerals.get(session.id) ?? []]
     }))
   }
 
-  get watchViews(): ReadonlyArray<WatchView> {
+  get watches(): ReadonlyArray<WatchView> {
     const view = (list: "data" | "child") =>
       Array.from(
         list === "data" ? this.tree.dataWatches.entries() : this.tree.childWatches.entries(),
