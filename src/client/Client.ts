@@ -172,24 +172,39 @@ export const make = (options: {
       : Effect.map(asked, ({ path: full, stat }) => ({ path: clientPath(full), stat }))
   }
 
-  /** A create whose reply was lost, found by its unique name; one of another session is not ours. */
+  /**
+   * A create whose reply was lost, found by its unique name. Behind a sync in the
+   * session that asked, what is not found was not made, and will not be: the
+   * server takes nothing more from the old connection. In another session
+   * nothing is certain but what is found, and no ephemeral is ours.
+   */
   const findProtected = (
     path: string,
     guid: string,
-    ephemeral: boolean
-  ): Effect.Effect<Option.Option<ZNode.Created>, CreateError> => {
+    lost: { readonly error: ConnectionError; readonly sessionId: bigint; readonly isEphemeral: boolean }
+  ): Effect.Effect<Option.Option<ZNode.Created>, ConnectionError> => {
     const parent = ZnodePath.parent(path)
-    return Effect.gen(function*() {
+    const isOurs = () => session.currentId === lost.sessionId
+    const lookUp = Effect.gen(function*() {
+      yield* ask(Calls.sync, { path: serverPath(parent) }, { path: parent })
       const names = yield* ask(Calls.getChildren, { path: serverPath(parent), watch: false }, { path: parent })
       const name = names.find((candidate) => candidate.startsWith(`_c_${guid}-`))
       if (name === undefined) return Option.none()
       const found = ZnodePath.join(parent, name)
       const stat = yield* ask(Calls.exists, { path: serverPath(found), watch: false }, { path: found })
-      return !ephemeral || stat.ephemeralOwner === session.currentId ? Option.some({ path: found, stat }) : Option.none()
-    }).pipe(
-      Effect.catchTag("NoNode", () => Effect.succeedNone),
+      return Option.some({ path: found, stat })
+    }).pipe(Effect.catchTag("NoNode", () => Effect.succeedNone))
+    return lookUp.pipe(
       // The look-up itself may meet the next cut: it is a read, and waits for the connection.
-      Effect.retry({ while: (error) => error._tag === "ConnectionError" && error.isRetryable, times: 16 })
+      Effect.retry({
+        while: (error) => error._tag === "ConnectionError" && (error.isRetryable || error.reason._tag === "SessionExpired"),
+        times: 16
+      }),
+      Effect.mapError(() => lost.error),
+      Effect.filterOrFail(
+        (found) => isOurs() || !lost.isEphemeral && Option.isSome(found),
+        () => lost.error
+      )
     )
   }
 
@@ -199,9 +214,10 @@ export const make = (options: {
     mode: ZNode.CreateMode,
     attempt: Effect.Effect<ZNode.Created, CreateError>
   ): Effect.Effect<ZNode.Created, CreateError> =>
-    Effect.catchIf(attempt, isUnknown, () =>
+    Effect.catchIf(attempt, isUnknown, (error) =>
       Effect.flatMap(
-        findProtected(path, guid, mode.startsWith("ephemeral")),
+        // The session is still the one that asked: it cannot end before the connection's requests have failed.
+        findProtected(path, guid, { error, sessionId: session.currentId, isEphemeral: mode.startsWith("ephemeral") }),
         Option.match({
           onNone: () => createProtected(path, guid, mode, attempt),
           onSome: Effect.succeed

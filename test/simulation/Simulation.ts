@@ -267,7 +267,7 @@ export class Run {
     const sessions = ensemble.sessions.length
     if (sessions > 0) this.violation("V6", `${sessions} sessions never ended`)
     for (const { server } of ensemble.members) {
-      if (server.watchViews.length > 0) this.violation("W8", `${server.watchViews.length} watches are left at a server`)
+      if (server.watches.length > 0) this.violation("W8", `${server.watches.length} watches are left at a server`)
       for (const defect of server.defects) this.violation("server", `the in-memory server broke: ${String(defect)}`)
     }
   }
