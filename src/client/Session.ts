@@ -128,7 +128,7 @@ export class Session {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
       this.lastZxid = options.resume.lastZxid
-      this.prove(this.now())
+      this.prove(this.now(), clock.currentTimeMillisUnsafe())
     }
   }
 
@@ -180,10 +180,10 @@ export class Session {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  private prove(sentAt: number): void {
-    const now = this.now()
+  /** Both clocks as they were then: the machine may have slept while the answer was on its way. */
+  private prove(sentAt: number, sentWall: number): void {
     this.provenAt = sentAt
-    this.provenWall = this.clock.currentTimeMillisUnsafe() - (now - sentAt)
+    this.provenWall = sentWall
   }
 
   /** Monotonic ms at which the session is given up. */
@@ -322,14 +322,14 @@ export class Session {
         limits: this.options.limits,
         nextXid: this.nextXid,
         listener: {
-          proven: (sentAt) => {
+          proven: (sentAt, sentWall) => {
             // The handshake alone proves little: servers that hang up behind it must be backed off from.
             if (!served) {
               served = true
               this.hosts.succeeded()
               this.attempts.clear()
             }
-            if (this.connection === connection) this.prove(sentAt)
+            if (this.connection === connection) this.prove(sentAt, sentWall)
           },
           zxid: (zxid) => {
             if (zxid > this.lastZxid) this.lastZxid = zxid
@@ -350,6 +350,7 @@ export class Session {
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
       const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
       const sentAt = this.now()
+      const sentWall = this.clock.currentTimeMillisUnsafe()
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
         const { response, serve } = yield* Effect.timeoutOrElse(connection.open(socket, request), {
@@ -362,7 +363,7 @@ export class Session {
           return { _tag: "Lost", served: true, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
-        yield* this.established(connection, host, response, sentAt)
+        yield* this.established(connection, host, response, sentAt, sentWall)
         const error = yield* Effect.flip(
           Effect.raceFirst(serve(this.timeout, this.deadline), this.prepare(connection))
         )
@@ -379,7 +380,8 @@ export class Session {
     connection: Connection,
     server: Host,
     response: typeof Protocol.ConnectResponse.Type,
-    sentAt: number
+    sentAt: number,
+    sentWall: number
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const resumed = this.id === response.sessionId
@@ -390,7 +392,7 @@ export class Session {
       this.readOnly = response.readOnly ?? false
       this.server = server
       this.connection = connection
-      this.prove(sentAt)
+      this.prove(sentAt, sentWall)
       this.rearm = { relativeZxid, newSession: !resumed }
       return Effect.logDebug(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
         Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout })
