@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
 import type { Host } from "../../src/ConnectionString.ts"
+import type { SessionCredentials } from "../../src/SessionState.ts"
 import type { Connection, Ensemble } from "./Ensemble.ts"
 import type { EventLoop } from "./EventLoop.ts"
 import { type Faults, none } from "./Faults.ts"
@@ -22,6 +23,7 @@ type Pull = Exit.Exit<readonly [Uint8Array, ...ReadonlyArray<Uint8Array>], Socke
 
 /** A frame that reached a client, or left it, in the order in which the client knew of it. */
 export type Seen =
+  | { readonly _tag: "Began"; readonly link: number; readonly at: number; readonly resumed: SessionCredentials | undefined }
   | { readonly _tag: "Dialled"; readonly link: number; readonly at: number }
   | { readonly _tag: "Greeting"; readonly link: number; readonly at: number; readonly request: Wire.ConnectRequest }
   | { readonly _tag: "Greeted"; readonly link: number; readonly at: number; readonly response: Wire.ConnectResponse }

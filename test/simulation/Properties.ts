@@ -2,6 +2,7 @@
  * Properties that hold for every client, whatever it is used for: what its wire
  * shows, and what it believes about its session.
  */
+import * as Redacted from "effect/Redacted"
 import type { Participant, Run } from "./Simulation.ts"
 import * as Wire from "./Wire.ts"
 
@@ -23,6 +24,12 @@ export const checkWire = (run: Run, participant: Participant): void => {
   let lastXid = 0
   for (const seen of tap.seen) {
     switch (seen._tag) {
+      case "Began":
+        session = seen.resumed?.id ?? 0n
+        password = seen.resumed === undefined ? undefined : Redacted.value(seen.resumed.password)
+        lastZxid = seen.resumed?.lastZxid ?? 0n
+        lastXid = 0
+        break
       case "Dialled":
         isGreeted = false
         hasAsked = false

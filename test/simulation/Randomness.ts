@@ -56,7 +56,7 @@ export class Randomness implements Random {
     return probability > 0 && this.nextDoubleUnsafe() < probability
   }
 
-  pick<A>(options: readonly [A, ...ReadonlyArray<A>]): A {
+  pick<const A>(options: readonly [A, ...ReadonlyArray<A>]): A {
     return options[this.below(options.length)] ?? options[0]
   }
 }

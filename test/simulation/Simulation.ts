@@ -39,7 +39,11 @@ export interface Program {
   /** Before there are faults, by a client of its own. */
   readonly prepare?: (zk: ZooKeeper.Service) => Effect.Effect<void, unknown>
   /** One client; ends by itself soon after {@link Run.isOver}. */
-  readonly client: (participant: Participant) => Effect<void>
+  readonly client: (participant: Participant) => Scoped<void>
+  /** Besides {@link Participant.variety}. */
+  readonly options?: (participant: Participant) => Partial<ZooKeeper.Options>
+  /** The program opens its clients itself, one after the other. */
+  readonly opensItself?: boolean
   /** When all have ended, by a client of its own. */
   readonly conclude?: (zk: ZooKeeper.Service) => Effect.Effect<void, unknown>
   /** Properties of what was recorded. */
@@ -47,7 +51,7 @@ export interface Program {
   readonly calls: () => number
 }
 
-type Effect<A> = Effect.Effect<A, unknown, Scope.Scope>
+type Scoped<A> = Effect.Effect<A, unknown, Scope.Scope>
 
 export interface Workload {
   readonly name: string
@@ -70,11 +74,10 @@ export class Participant {
   readonly randomness: Randomness
   readonly beliefs: Array<Belief> = []
   /** States as they were announced, and the number of the connection then. */
-  readonly states: Array<{ readonly at: number; readonly state: SessionState; readonly link: number; readonly seen: number }> = []
-  /** What the client can do; replaced when a client is made anew. */
-  zk!: ZooKeeper.Service
-  session: bigint | undefined
+  readonly states: Array<{ readonly at: number; readonly state: SessionState; readonly link: number; readonly seen: number; readonly order: number }> = []
   private readonly run: Run
+  private client: ZooKeeper.Service | undefined
+  private order = 0
 
   constructor(run: Run, index: number) {
     this.run = run
@@ -85,6 +88,45 @@ export class Participant {
 
   get isOver(): boolean {
     return this.run.isOver
+  }
+
+  /** What the client can do. */
+  get zk(): ZooKeeper.Service {
+    if (this.client === undefined) throw new Error("there is no client yet")
+    return this.client
+  }
+
+  /** Positions in the order in which this client came to know of things. */
+  get next(): number {
+    return this.order++
+  }
+
+  /** A client that ends with its scope; a participant has one at a time. */
+  open(options: Partial<ZooKeeper.Options> = {}): Scoped<ZooKeeper.Service> {
+    const { loop, run, tap } = this
+    return Effect.gen({ self: this }, function*() {
+      tap.seen.push({ _tag: "Began", link: tap.current, at: loop.now, resumed: options.resume })
+      const zk = yield* run.connect(loop, tap, options)
+      this.client = zk
+      yield* Effect.forkScoped(
+        Stream.runForEach(zk.states, (state) =>
+          Effect.sync(() => {
+            this.states.push({ at: loop.now, state, link: tap.current, seen: tap.seen.length, order: this.next })
+          })),
+        { startImmediately: true }
+      )
+      return zk
+    })
+  }
+
+  /** Limits and modes that a client may be used with; each participant draws its own. */
+  get variety(): Partial<ZooKeeper.Options> {
+    const { randomness } = this
+    return {
+      failFast: randomness.chance(0.1),
+      ...randomness.chance(0.2) ? { requestTimeout: randomness.between(0.3, 2) * this.run.faults.sessionTimeout } : {},
+      ...randomness.chance(0.2) ? { maxInFlight: 1 + randomness.below(3) } : {}
+    }
   }
 
   /** Waits between operations. */
@@ -129,10 +171,19 @@ export class Run {
     this.violations.push({ property, detail })
   }
 
+  /** In ms: what a client may take at most to notice that its connection is dead, and to have another. */
+  get recovery(): number {
+    return 1.5 * this.faults.sessionTimeout + 8000
+  }
+
+  get hosts(): string {
+    return this.network.hosts.join()
+  }
+
   /** A client that ends with its scope. */
-  connect(loop: EventLoop, tap: Wiretap, options: Partial<ZooKeeper.Options> = {}): Effect.Effect<ZooKeeper.Service, unknown, Scope.Scope> {
+  connect(loop: EventLoop, tap: Wiretap, options: Partial<ZooKeeper.Options> = {}): Scoped<ZooKeeper.Service> {
     return ZooKeeper.make({
-      hosts: this.network.hosts,
+      hosts: this.hosts,
       sessionTimeout: this.faults.sessionTimeout,
       connectTimeout: "1 hour",
       dial: this.network.dial(loop, tap),
@@ -217,16 +268,11 @@ export class Run {
   // -------------------------------------------------------------------------
 
   private begin(participant: Participant, program: Program): Fiber.Fiber<void, unknown> {
-    const { loop, tap } = participant
-    return loop.fork(Effect.scoped(Effect.gen({ self: this }, function*() {
-      const zk = yield* this.connect(loop, tap)
-      participant.zk = zk
-      yield* Effect.forkScoped(Stream.runForEach(zk.states, (state) =>
-        Effect.sync(() => {
-          participant.states.push({ at: loop.now, state, link: tap.current, seen: tap.seen.length })
-        })))
-      yield* program.client(participant)
-    })))
+    const opened = program.opensItself === true ? Effect.void : participant.open({
+      ...participant.variety,
+      ...program.options?.(participant)
+    })
+    return participant.loop.fork(Effect.scoped(Effect.andThen(opened, program.client(participant))))
   }
 
   execute(workload: Workload): void {
