@@ -21,6 +21,10 @@ export interface Faults {
     readonly halfOpen: number
     /** A frame, and all behind it, takes much longer. */
     readonly hold: number
+    /** A reply comes twice. */
+    readonly duplicate: number
+    /** Of lost replies: no member is in reach behind it, for about as long as a session lives. */
+    readonly blackout: number
   }
   /** Probabilities for each attempt to connect. */
   readonly dial: { readonly refuse: number; readonly ignore: number }
@@ -50,7 +54,7 @@ export interface Faults {
 
 export const none: Omit<Faults, "members" | "sessionTimeout" | "tickTime"> = {
   latency: { least: 0.2, mean: 0.3 },
-  frame: { cutBefore: 0, loseReply: 0, cutReply: 0, truncate: 0, halfOpen: 0, hold: 0 },
+  frame: { cutBefore: 0, loseReply: 0, cutReply: 0, truncate: 0, halfOpen: 0, hold: 0, duplicate: 0, blackout: 0 },
   dial: { refuse: 0, ignore: 0 },
   splits: false,
   every: {
@@ -81,7 +85,9 @@ export const draw = (randomness: Randomness): Faults => {
       cutReply: rate(0.02),
       truncate: rate(0.01),
       halfOpen: rate(0.008),
-      hold: rate(0.02)
+      hold: rate(0.02),
+      duplicate: rate(0.008),
+      blackout: rate(0.4)
     },
     dial: { refuse: rate(0.4), ignore: rate(0.2) },
     splits: randomness.chance(0.4),

@@ -8,6 +8,7 @@ import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
 import type { Host } from "../../src/ConnectionString.ts"
 import type { SessionCredentials } from "../../src/SessionState.ts"
+import type { Options } from "../../src/ZooKeeper.ts"
 import type { Connection, Ensemble } from "./Ensemble.ts"
 import type { EventLoop } from "./EventLoop.ts"
 import { type Faults, none } from "./Faults.ts"
@@ -23,19 +24,21 @@ type Pull = Exit.Exit<readonly [Uint8Array, ...ReadonlyArray<Uint8Array>], Socke
 
 /** A frame that reached a client, or left it, in the order in which the client knew of it. */
 export type Seen =
-  | { readonly _tag: "Began"; readonly link: number; readonly at: number; readonly resumed: SessionCredentials | undefined }
+  | { readonly _tag: "Began"; readonly link: number; readonly at: number; readonly resumed: SessionCredentials | undefined; readonly options: Partial<Options> }
   | { readonly _tag: "Dialled"; readonly link: number; readonly at: number }
   | { readonly _tag: "Greeting"; readonly link: number; readonly at: number; readonly request: Wire.ConnectRequest }
   | { readonly _tag: "Greeted"; readonly link: number; readonly at: number; readonly response: Wire.ConnectResponse }
   | { readonly _tag: "Sent"; readonly link: number; readonly at: number; readonly request: Wire.Request; readonly frame: Uint8Array }
   | { readonly _tag: "Told"; readonly link: number; readonly at: number; readonly reply: Wire.Answer | Wire.Notification }
-  | { readonly _tag: "Ended"; readonly link: number; readonly at: number }
+  | { readonly _tag: "Ended"; readonly link: number; readonly at: number; readonly byClient: boolean }
 
 /** What one client's wire has seen. */
 export class Wiretap {
   readonly seen: Array<Seen> = []
   /** Sockets that are open. */
   open = 0
+  /** Links on which the server said what it must not say. */
+  readonly corrupted = new Set<number>()
   private link = 0
 
   nextLink(): number {
@@ -71,6 +74,19 @@ export class Network {
   heal(): void {
     this.faults = none
     this.moods.fill("serves")
+  }
+
+  /** No member is in reach until sessions that are alone have about ended. */
+  blackOut(): void {
+    const { randomness, world } = this
+    world.trace.add("blackout")
+    const until = this.moods.map(() => "unreachable" as const)
+    this.moods.splice(0, until.length, ...until)
+    world.after(randomness.between(0.7, 1.3) * this.longest, () => {
+      this.moods.forEach((mood, index) => {
+        if (mood === "unreachable") this.moods[index] = "serves"
+      })
+    })
   }
 
   get hosts(): ReadonlyArray<string> {
@@ -131,6 +147,8 @@ class Link {
   private isGreeted = false
   private wasTold = false
   private readonly inbox: Array<Uint8Array> = []
+  /** What the last pull gave: it is the client's until the next one only. */
+  private lent: ReadonlyArray<Uint8Array> = []
   private ended: Socket.SocketError | undefined
   private waiter: ((pull: Pull) => void) | undefined
 
@@ -184,7 +202,7 @@ class Link {
     if (!this.isAcquired) return
     this.tap.open--
     this.trace("released")
-    this.end(closedBy(1006))
+    this.end(closedBy(1006), true)
     // The member hears of it behind what was sent.
     if (!this.isCut) {
       const at = this.there.next(this.loop.now, this.network.delay())
@@ -240,6 +258,7 @@ class Link {
         this.trace("loses the reply")
         this.back.isDead = true
         if (!this.there.isDead) this.connection?.receive(frame)
+        if (randomness.chance(faults.blackout)) network.blackOut()
       })
       return this.cut(arrival, "behind a request")
     }
@@ -290,9 +309,13 @@ class Link {
     }
     const isFirst = !this.wasTold
     this.wasTold = true
-    const at = splits && frame.length > 1 ? 1 + randomness.below(frame.length - 1) : frame.length
+    const isTwice = !isFirst && randomness.chance(faults.duplicate)
+    const at = splits && !isTwice && frame.length > 1 ? 1 + randomness.below(frame.length - 1) : frame.length
     world.at(arrival, () => this.arrive(frame.subarray(0, at)))
-    if (at < frame.length) {
+    if (isTwice) {
+      this.tap.corrupted.add(this.id)
+      world.at(this.back.next(world.now, arrival - world.now + network.delay()), () => this.arrive(frame))
+    } else if (at < frame.length) {
       const later = this.back.next(world.now, arrival - world.now + network.delay())
       world.at(later, () => this.arrive(frame.subarray(at)))
     }
@@ -321,7 +344,7 @@ class Link {
     if (this.back.isDead || this.isReleased || bytes.length === 0) return
     this.loop.arrive(() => {
       if (this.isReleased || this.ended !== undefined) return
-      this.inbox.push(bytes)
+      this.inbox.push(bytes.slice())
       this.wake()
     })
   }
@@ -349,15 +372,17 @@ class Link {
     })
   }
 
-  private end(error: Socket.SocketError): void {
+  private end(error: Socket.SocketError, byClient = false): void {
     if (this.ended !== undefined) return
     this.ended = error
-    this.tap.seen.push({ _tag: "Ended", link: this.id, at: this.loop.now })
+    this.tap.seen.push({ _tag: "Ended", link: this.id, at: this.loop.now, byClient })
     this.wake()
   }
 
   readonly pull: Effect.Effect<readonly [Uint8Array, ...ReadonlyArray<Uint8Array>], Socket.SocketError> = Effect.callback(
     (resume) => {
+      for (const bytes of this.lent) bytes.fill(0xee)
+      this.lent = []
       const ready = this.poll()
       if (ready !== undefined) return resume(ready)
       this.waiter = resume
@@ -371,6 +396,7 @@ class Link {
     const [first, ...rest] = this.inbox
     if (first !== undefined) {
       for (const bytes of this.inbox) this.note(bytes)
+      this.lent = [...this.inbox]
       this.inbox.length = 0
       return Exit.succeed([first, ...rest])
     }

@@ -3,6 +3,8 @@
  * shows, and what it believes about its session.
  */
 import * as Redacted from "effect/Redacted"
+import { OpCode } from "../../src/jute/OpCode.ts"
+import * as Protocol from "../../src/jute/Protocol.ts"
 import type { Participant, Run } from "./Simulation.ts"
 import * as Wire from "./Wire.ts"
 
@@ -22,9 +24,12 @@ export const checkWire = (run: Run, participant: Participant): void => {
   let xids = new Set<number>()
   let pending: Array<number> = []
   let lastXid = 0
+  let hasIdentity = false
+  let isIdentified = false
   for (const seen of tap.seen) {
     switch (seen._tag) {
       case "Began":
+        hasIdentity = seen.options.auth !== undefined
         session = seen.resumed?.id ?? 0n
         password = seen.resumed === undefined ? undefined : Redacted.value(seen.resumed.password)
         lastZxid = seen.resumed?.lastZxid ?? 0n
@@ -33,6 +38,7 @@ export const checkWire = (run: Run, participant: Participant): void => {
       case "Dialled":
         isGreeted = false
         hasAsked = false
+        isIdentified = false
         armed = undefined
         xids = new Set()
         pending = []
@@ -69,6 +75,8 @@ export const checkWire = (run: Run, participant: Participant): void => {
       case "Sent": {
         const { opCode, xid } = seen.request
         if (!isGreeted) report("session", "sends before the handshake is answered")
+        if (xid === Protocol.Xid.Auth) isIdentified = true
+        else if (hasIdentity && !isIdentified) report("session", `asks for op ${opCode} before it has said who it is`)
         if (xid > 0) {
           if (xids.has(xid)) report("S6", `uses xid ${xid} twice at a time`)
           if (xid <= lastXid) report("S6", `uses xid ${xid} after ${lastXid}`)
@@ -99,11 +107,68 @@ export const checkWire = (run: Run, participant: Participant): void => {
         break
     }
   }
+  checkAttempts(run, participant, report)
+  checkHangingUp(run, participant, report)
   checkBelief(run, participant, report)
   checkAnnouncements(participant, report)
 }
 
 type Report = (property: string, detail: string) => void
+
+/** Rounds over all members without success are further and further apart. */
+const checkAttempts = (run: Run, { tap }: Participant, report: Report): void => {
+  const members = run.faults.members
+  let dials: Array<number> = []
+  for (const seen of tap.seen) {
+    if (seen._tag === "Dialled") {
+      dials.push(seen.at)
+      // One round is given: where it begins in the list is the client's affair.
+      const rounds = Math.floor((dials.length - 1) / members) - 1
+      let least = 0
+      for (let round = 0; round < rounds; round++) least += 0.8 * Math.min(100 * 2 ** round, 5000)
+      const took = seen.at - (dials[0] ?? 0)
+      if (took < least) {
+        return report("V3", `dials ${dials.length} times within ${Math.round(took)} ms and without an answer, at ${seen.at} ms`)
+      }
+    } else if (
+      seen._tag === "Began" || seen._tag === "Told" && seen.reply._tag === "Answer"
+      || seen._tag === "Greeted" && seen.response.timeOut <= 0
+    ) dials = []
+  }
+}
+
+/** A connection that serves is kept. */
+const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void => {
+  const timeout = run.faults.sessionTimeout
+  // A wall clock that was set looks like a machine that slept.
+  if (run.faults.every.wallClock !== Infinity) return
+  let isLimited = false
+  let isClosing = false
+  let proven = -Infinity
+  let asked: Array<{ readonly xid: number; readonly at: number }> = []
+  for (const seen of tap.seen) {
+    if (seen._tag === "Began") isLimited = seen.options.requestTimeout !== undefined
+    if (seen._tag === "Dialled") {
+      isClosing = false
+      proven = -Infinity
+      asked = []
+    }
+    if (seen._tag === "Sent") {
+      asked.push({ xid: seen.request.xid, at: seen.at })
+      isClosing ||= seen.request.opCode === OpCode.CloseSession
+    }
+    if (seen._tag === "Told" && seen.reply._tag === "Answer") {
+      const { xid } = seen.reply
+      const at = asked.findIndex((each) => each.xid === xid)
+      proven = asked[at]?.at ?? proven
+      asked.splice(0, at + 1)
+    }
+    if (seen._tag !== "Ended" || !seen.byClient || isClosing || isLimited || tap.corrupted.has(seen.link)) continue
+    if (seen.at - proven < timeout / 3) {
+      report("V1", `hangs up connection ${seen.link} at ${seen.at} ms, which answered what was asked at ${proven} ms`)
+    }
+  }
+}
 
 /** Whoever is told that its session is alive must not find it expired at that time: by the clock alone. */
 const checkBelief = (run: Run, { beliefs }: Participant, report: Report): void => {

@@ -96,6 +96,15 @@ export class Participant {
     return this.client
   }
 
+  /** The session that the newest handshake gave, as the wire shows it. */
+  get session(): bigint | undefined {
+    for (let at = this.tap.seen.length - 1; at >= 0; at--) {
+      const seen = this.tap.seen[at]
+      if (seen?._tag === "Greeted") return seen.response.timeOut > 0 ? seen.response.sessionId : undefined
+    }
+    return undefined
+  }
+
   /** Positions in the order in which this client came to know of things. */
   get next(): number {
     return this.order++
@@ -105,9 +114,10 @@ export class Participant {
   open(options: Partial<ZooKeeper.Options> = {}): Scoped<ZooKeeper.Service> {
     const { loop, run, tap } = this
     return Effect.gen({ self: this }, function*() {
-      tap.seen.push({ _tag: "Began", link: tap.current, at: loop.now, resumed: options.resume })
+      tap.seen.push({ _tag: "Began", link: tap.current, at: loop.now, resumed: options.resume, options })
       const zk = yield* run.connect(loop, tap, options)
       this.client = zk
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(this.now, this.sleepABit)))
       yield* Effect.forkScoped(
         Stream.runForEach(zk.states, (state) =>
           Effect.sync(() => {
@@ -119,13 +129,18 @@ export class Participant {
     })
   }
 
+  private readonly sleepABit = Effect.suspend(() =>
+    Effect.sleep(this.run.faults.sessionTimeout * this.randomness.between(0.03, 0.15))
+  )
+
   /** Limits and modes that a client may be used with; each participant draws its own. */
   get variety(): Partial<ZooKeeper.Options> {
     const { randomness } = this
     return {
       failFast: randomness.chance(0.1),
       ...randomness.chance(0.2) ? { requestTimeout: randomness.between(0.3, 2) * this.run.faults.sessionTimeout } : {},
-      ...randomness.chance(0.2) ? { maxInFlight: 1 + randomness.below(3) } : {}
+      ...randomness.chance(0.2) ? { maxInFlight: 1 + randomness.below(3) } : {},
+      ...randomness.chance(0.2) ? { auth: [{ scheme: "digest", credential: "simulated:secret" }] } : {}
     }
   }
 

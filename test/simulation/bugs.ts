@@ -202,10 +202,10 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: "    entry.consumers.splice(index, 1)\n"
   },
   {
-    name: "wake-up-while-reading-lost",
+    name: "wake-ups-of-the-busy-lost",
     file: watches,
-    find: "        last = state\n        if (!unchanged) return [state]\n",
-    replace: "        last = state\n        wakeUps.clear()\n        if (!unchanged) return [state]\n"
+    find: "      if (last !== undefined && !stale) yield* wakeUps.take\n",
+    replace: "      wakeUps.clear()\n      if (last !== undefined && !stale) yield* wakeUps.take\n"
   },
   {
     name: "once-fires-before-its-answer",
@@ -214,9 +214,21 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: "    if (this.armed || tag !== \"NodeCreated\") this.finish("
   },
   {
-    name: "failed-read-forgotten",
+    name: "followers-sleep-through-new-sessions",
     file: watches,
-    find: "      if (last !== undefined && !stale) yield* wakeUps.take\n",
-    replace: "      if (last !== undefined) yield* wakeUps.take\n"
+    find: "        if (stale || reason !== \"Reconnected\") wake()\n",
+    replace: "        if (stale && reason === \"Reconnected\") wake()\n"
+  },
+  {
+    name: "overtaking-in-a-full-window",
+    file: session,
+    find: "      if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {\n",
+    replace: "      if (connection.inFlight < this.options.maxInFlight * 2) {\n"
+  },
+  {
+    name: "identity-for-the-first-connection-only",
+    file: session,
+    find: "      Effect.forEach(this.credentials, (credential)",
+    replace: "      Effect.forEach(this.hadSession ? [] : this.credentials, (credential)"
   }
 ]

@@ -148,8 +148,14 @@ const checkEffects = (run: Run, history: History<Input, Output>): void => {
   const times = new Map<string, number>()
   const sessions = new Map<string, bigint>()
   const asked = new Map<string, number>()
+  const clients = new Map(history.calls.map(({ client, mark }) => [mark, client] as const))
+  const newest = new Map<string, number>()
   for (const { error, marks, session } of run.ensemble.executed) {
     for (const mark of marks) {
+      const order = Number(mark.slice(1))
+      const who = `${clients.get(mark)} ${session}`
+      if (order < (newest.get(who) ?? 0)) run.violation("S2", `client${who}: ${mark} happened behind w${newest.get(who)}`)
+      newest.set(who, order)
       asked.set(mark, (asked.get(mark) ?? 0) + 1)
       sessions.set(mark, session)
       if (error === 0) times.set(mark, (times.get(mark) ?? 0) + 1)

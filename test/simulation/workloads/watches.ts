@@ -34,6 +34,7 @@ interface Once {
   readonly what: "data" | "children"
   readonly armed: number
   readonly version: Version
+  readonly session: bigint | undefined
   fired: number
   outcome: string | undefined
   isLeft: boolean
@@ -173,7 +174,8 @@ export const watchesWorkload: Workload = {
             if (version !== absent && zxid < follower.zxid) run.violation("S3", `changes of ${path} went back to ${version}`)
             if (version !== absent) follower.zxid = zxid
             follower.last = version
-          })
+          }).pipe(Effect.andThen(isSlow ? participant.pause : Effect.void))
+        const isSlow = randomness.chance(0.3)
         const followed = what === "data"
           ? Stream.runForEach(zk.changes(path), Option.match({
             onNone: () => seen(absent, 0n),
@@ -200,7 +202,7 @@ export const watchesWorkload: Workload = {
         const kind = randomness.pick(["get", "exists", "children"])
         const what = kind === "children" ? "children" : "data"
         const registered = (version: Version): Once => {
-          const entry: Once = { name, what, armed: participant.next, version, fired: Infinity, outcome: undefined, isLeft: false }
+          const entry: Once = { name, what, armed: participant.next, version, session: participant.session, fired: Infinity, outcome: undefined, isLeft: false }
           onces.push(entry)
           return entry
         }
@@ -216,11 +218,19 @@ export const watchesWorkload: Workload = {
             entry: registered(childrenVersionOf(value.stat))
           }))
         const { entry, event } = yield* armed
+        const { session, version } = entry
         yield* Effect.onExit(event, (exit) =>
           Effect.sync(() => {
             entry.fired = participant.next
             if (Exit.isSuccess(exit)) {
               entry.outcome = exit.value._tag
+              const now = currentVersion(run, name, what)
+              if (version !== absent && now === version) {
+                run.violation("W4", `a watch of the ${what} of ${name} told of ${exit.value._tag}, and it is as it was: ${now}`)
+              }
+              if (participant.session !== session) {
+                run.violation("W7", `a watch of session ${session} told of ${exit.value._tag} in session ${participant.session}`)
+              }
               if (exit.value.path !== path) run.violation("W4", `a watch of ${path} told of ${exit.value.path}`)
             } else if (Exit.hasInterrupts(exit)) {
               entry.isLeft = true
@@ -283,7 +293,7 @@ export const watchesWorkload: Workload = {
             bumpedAt = at
           }
           while (bumpedAt === Infinity) yield* Effect.sleep(50)
-          yield* Effect.sleep(1000)
+          yield* Effect.sleep(1000 + run.pace)
           checkEnd(run, watcher, bumpedAt)
           yield* Scope.close(scope, Exit.void)
           const { sessionId } = yield* Effect.map(participant.zk.session, ({ id }) => ({ sessionId: id }))
@@ -306,14 +316,17 @@ export const watchesWorkload: Workload = {
   }
 }
 
+const currentVersion = (run: Run, name: Name, what: "data" | "children"): Version => {
+  const stat = run.ensemble.leader.server.tree.get(`${root}/${name}`)?.stat
+  return stat === undefined ? absent : what === "data" ? versionOf(stat) : childrenVersionOf(stat)
+}
+
 /** Everything has come to rest, and everything was changed since. */
 const checkEnd = (run: Run, { followers, onces, participant, raws }: Watcher, bumpedAt: number): void => {
-  const { tree } = run.ensemble.leader.server
   const who = `client${participant.index}`
   for (const { isLeft, last, name, what } of followers) {
     if (isLeft) continue
-    const stat = tree.get(`${root}/${name}`)?.stat
-    const now = stat === undefined ? absent : what === "data" ? versionOf(stat) : childrenVersionOf(stat)
+    const now = currentVersion(run, name, what)
     if (last !== now) run.violation("W5", `${who}: the last that was told of the ${what} of ${name} is ${last}, and it is ${now}`)
   }
   for (const { isLeft, name, outcome, version, what } of onces) {
