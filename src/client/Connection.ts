@@ -48,8 +48,8 @@ export const closeSession = call("close", Protocol.operations.closeSession, { va
 
 /** What a connection tells its session. */
 export interface Listener {
-  /** A request was answered that left us at this monotonic time, in ms: the session lived then. */
-  readonly proven: (sentAt: number) => void
+  /** A request was answered that left us at this time, in ms on the monotonic and the wall clock: the session lived then. */
+  readonly proven: (sentAt: number, sentWall: number) => void
   /** The zxid of an ordinary reply. */
   readonly zxid: (zxid: bigint) => void
   /** A watch fired; the path is the server's. */
@@ -115,7 +115,9 @@ export class Connection {
   private answered = 0
   private sample = 0
   private sampleAt = 0
+  private sampleWall = 0
   private pingAt = 0
+  private pingWall = 0
   private zxidHigh = 0
   private zxidLow = 0
   private pinging = false
@@ -180,6 +182,7 @@ export class Connection {
   ping(): void {
     this.pinging = true
     this.pingAt = this.now()
+    this.pingWall = this.clock.currentTimeMillisUnsafe()
     this.writer.begin()
     this.writer.int(Protocol.Xid.Ping)
     this.writer.int(OpCode.Ping)
@@ -232,6 +235,7 @@ export class Connection {
     if (this.sample <= this.answered) {
       this.sample = this.enqueued
       this.sampleAt = this.lastSent
+      this.sampleWall = this.clock.currentTimeMillisUnsafe()
     }
     return this.writer.drain()
   }
@@ -297,7 +301,7 @@ export class Connection {
       throw new Jute.JuteError({ detail: `a reply to xid ${xid} where ${pending.xid} is due` })
     }
     this.pending.shift()
-    if (++this.answered === this.sample) this.listener.proven(this.sampleAt)
+    if (++this.answered === this.sample) this.listener.proven(this.sampleAt, this.sampleWall)
     return pending
   }
 
@@ -332,7 +336,7 @@ export class Connection {
     if (code !== 0) throw failure(reasonOf(code, "ping"))
     if (!this.pinging) return
     this.pinging = false
-    this.listener.proven(this.pingAt)
+    this.listener.proven(this.pingAt, this.pingWall)
   }
 
   private onAuth(code: number): void {

@@ -174,7 +174,7 @@ export class Session {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
       this.lastZxid = options.resume.lastZxid
-      this.prove(this.now())
+      this.prove(this.now(), clock.currentTimeMillisUnsafe())
     }
   }
 
@@ -227,10 +227,10 @@ export class Session {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  private prove(sentAt: number): void {
-    const now = this.now()
+  /** Both clocks as they were then: the machine may have slept while the answer was on its way. */
+  private prove(sentAt: number, sentWall: number): void {
     this.provenAt = sentAt
-    this.provenWall = this.clock.currentTimeMillisUnsafe() - (now - sentAt)
+    this.provenWall = sentWall
   }
 
   /** Monotonic ms at which the session is given up. */
@@ -432,7 +432,7 @@ export class Session {
         limits: this.options.limits,
         nextXid: this.nextXid,
         listener: {
-          proven: (sentAt) => {
+          proven: (sentAt, sentWall) => {
             // The handshake alone proves little: servers that hang up behind it must be backed off from.
             if (!served) {
               served = true
@@ -441,7 +441,7 @@ export class Session {
               this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection) this.prove(sentAt)
+            if (this.connection === connection) this.prove(sentAt, sentWall)
             this.telemetry.roundTrip(this.now() - sentAt)
           },
           zxid: (zxid) => {
@@ -466,6 +466,7 @@ export class Session {
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
       const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
       const sentAt = this.now()
+      const sentWall = this.clock.currentTimeMillisUnsafe()
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
         const opened = Effect.catchIf(
@@ -484,7 +485,7 @@ export class Session {
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
         held = true
-        yield* this.established(connection, host, response, sentAt)
+        yield* this.established(connection, host, response, sentAt, sentWall)
         if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
         const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
         return { _tag: "Lost", served, held, silent: false, error } satisfies Attempt
@@ -596,7 +597,8 @@ export class Session {
     connection: Connection,
     server: Host,
     response: typeof Protocol.ConnectResponse.Type,
-    sentAt: number
+    sentAt: number,
+    sentWall: number
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const resumed = this.id === response.sessionId
@@ -609,7 +611,7 @@ export class Session {
       this.window = this.options.maxInFlight
       this.server = server
       this.connection = connection
-      this.prove(sentAt)
+      this.prove(sentAt, sentWall)
       this.rearm = { relativeZxid, newSession: !resumed }
       const { watcher } = this
       this.watcher = undefined
