@@ -126,7 +126,8 @@ export interface Watched<A> {
   /**
    * The same for those who hold many watches: called once, synchronously,
    * before anything that follows the event is handled, and without a fiber that
-   * waits. It must not throw. Returns how to take the observer back.
+   * waits. What it throws is an uncaught exception. Returns how to take the
+   * observer back.
    */
   readonly observe: (observer: (exit: Exit.Exit<NodeEvent, ConnectionError>) => void) => () => void
 }

@@ -6,6 +6,8 @@
 export * as Acl from "./Acl.ts"
 export * as ConnectionString from "./ConnectionString.ts"
 export * as EnsembleConfig from "./EnsembleConfig.ts"
+export * as Grant from "./recipe/Grant.ts"
+export * as Lock from "./recipe/Lock.ts"
 export * as RetryPolicy from "./RetryPolicy.ts"
 export * as Sasl from "./Sasl.ts"
 export * as ServerFacts from "./ServerFacts.ts"

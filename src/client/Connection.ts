@@ -48,8 +48,8 @@ export const closeSession = call("close", Protocol.operations.closeSession, { va
 
 /** What a connection tells its session. */
 export interface Listener {
-  /** A request was answered that left us at this monotonic time, in ms: the session lived then. */
-  readonly proven: (sentAt: number) => void
+  /** A request was answered that left us at this time, in ms on the monotonic and the wall clock: the session lived then. */
+  readonly proven: (sentAt: number, sentWall: number) => void
   /** The zxid of an ordinary reply. */
   readonly zxid: (zxid: bigint) => void
   /** A watch fired; the path is the server's. */
@@ -100,7 +100,7 @@ export class Connection {
   private refusal: ConnectionError | undefined
   private parked: ((blocks: Effect.Effect<Array<Uint8Array>, ConnectionError>) => void) | undefined
   private scheduled = false
-  private ended: ConnectionError | undefined
+  private ended: Reason | undefined
   /** Whether the handshake was written. */
   wasAsked = false
   /** Whether the peer has sent anything at all. */
@@ -115,7 +115,9 @@ export class Connection {
   private answered = 0
   private sample = 0
   private sampleAt = 0
+  private sampleWall = 0
   private pingAt = 0
+  private pingWall = 0
   private zxidHigh = 0
   private zxidLow = 0
   private pinging = false
@@ -156,7 +158,7 @@ export class Connection {
 
   /** Encodes a request behind all others. Too large a one fails alone, unsent. */
   enqueue(pending: Pending): void {
-    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    if (this.ended !== undefined) return pending.fail(this.ended, "NotApplied")
     const { writer } = this
     writer.begin()
     writer.int(pending.xid = this.nextXid())
@@ -169,7 +171,7 @@ export class Connection {
 
   /** Authentication is answered out of order, under an xid of its own. */
   enqueueAuth(pending: Pending): void {
-    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    if (this.ended !== undefined) return pending.fail(this.ended, "NotApplied")
     this.writer.begin()
     this.writer.int(pending.xid = Protocol.Xid.Auth)
     if (!this.encode(pending)) return
@@ -180,6 +182,7 @@ export class Connection {
   ping(): void {
     this.pinging = true
     this.pingAt = this.now()
+    this.pingWall = this.clock.currentTimeMillisUnsafe()
     this.writer.begin()
     this.writer.int(Protocol.Xid.Ping)
     this.writer.int(OpCode.Ping)
@@ -232,6 +235,7 @@ export class Connection {
     if (this.sample <= this.answered) {
       this.sample = this.enqueued
       this.sampleAt = this.lastSent
+      this.sampleWall = this.clock.currentTimeMillisUnsafe()
     }
     return this.writer.drain()
   }
@@ -241,6 +245,7 @@ export class Connection {
   // -------------------------------------------------------------------------
 
   private onConnectResponse(reader: Jute.Reader): void {
+    if (this.refusal !== undefined) return
     if (reader.remaining < smallestConnectResponse) {
       // A read-only server without local sessions answers with a bare reply header.
       reader.offset += 12
@@ -296,7 +301,7 @@ export class Connection {
       throw new Jute.JuteError({ detail: `a reply to xid ${xid} where ${pending.xid} is due` })
     }
     this.pending.shift()
-    if (++this.answered === this.sample) this.listener.proven(this.sampleAt)
+    if (++this.answered === this.sample) this.listener.proven(this.sampleAt, this.sampleWall)
     return pending
   }
 
@@ -331,7 +336,7 @@ export class Connection {
     if (code !== 0) throw failure(reasonOf(code, "ping"))
     if (!this.pinging) return
     this.pinging = false
-    this.listener.proven(this.pingAt)
+    this.listener.proven(this.pingAt, this.pingWall)
   }
 
   private onAuth(code: number): void {
@@ -416,7 +421,7 @@ export class Connection {
               Effect.mapError((error) => error._tag === "SocketError" ? lost(error) : error),
               Effect.onExit((exit) =>
                 Effect.sync(() =>
-                  this.end(Exit.isFailure(exit) && firstError(exit) || failure(this.listener.interrupted()))
+                  this.end(Exit.isFailure(exit) && firstError(exit)?.reason || this.listener.interrupted())
                 )
               )
             )
@@ -487,11 +492,10 @@ export class Connection {
   }
 
   /** Fails everything that waits for an answer, once and in order. */
-  private end(error: ConnectionError): void {
+  private end(reason: Reason): void {
     if (this.ended !== undefined) return
-    this.ended = error
+    this.ended = reason
     this.parked = undefined
-    const { reason } = error
     for (let auth = this.auths.shift(); auth !== undefined; auth = this.auths.shift()) auth.fail(reason, "Unknown")
     for (let next = this.pending.shift(); next !== undefined; next = this.pending.shift()) next.fail(reason, "Unknown")
   }

@@ -50,7 +50,7 @@ class Reads {
   private bytes = Buffer.allocUnsafe(firstRead)
   private unread: Uint8Array | undefined
   private isPaused = false
-  private failed: Socket.SocketError | undefined
+  private why: (() => Socket.SocketError) | undefined
   private waiter: ((read: Read) => void) | undefined
 
   constructor({ host, port }: Host, opening: Opening, lookup: Net.TcpNetConnectOpts["lookup"]) {
@@ -73,10 +73,9 @@ class Reads {
         }
       }
     })
-    this.socket.on("end", () => this.fail(closed(1000)))
-    this.socket.on("error", (cause) =>
-      this.fail(failure(new Socket.SocketReadError({ cause: opening.explain(cause, this.socket) }))))
-    this.socket.on("close", (hadError) => this.fail(closed(hadError ? 1006 : 1000)))
+    this.socket.on("end", () => this.end(() => closed(1000)))
+    this.socket.on("error", (cause) => this.end(() => failure(new Socket.SocketReadError({ cause: opening.explain(cause, this.socket) }))))
+    this.socket.on("close", (hadError) => this.end(() => closed(hadError ? 1006 : 1000)))
   }
 
   get opened(): Effect.Effect<void, Socket.SocketError> {
@@ -112,13 +111,14 @@ class Reads {
   }
 
   close(): void {
-    this.fail(closed(1006))
+    this.end(() => closed(1006))
     if (this.socket.connecting) this.socket.destroy()
     else this.socket.destroySoon()
   }
 
-  private fail(error: Socket.SocketError): void {
-    this.failed ??= error
+  /** The error is built for whoever pulls then: mostly nobody does. */
+  private end(why: () => Socket.SocketError): void {
+    this.why ??= why
     this.wake()
   }
 
@@ -136,7 +136,7 @@ class Reads {
       this.unread = undefined
       return Exit.succeed([unread])
     }
-    return this.failed === undefined ? undefined : Exit.fail(this.failed)
+    return this.why === undefined ? undefined : Exit.fail(this.why())
   }
 }
 

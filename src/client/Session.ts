@@ -84,6 +84,8 @@ const noPassword = new Uint8Array(16)
 const margin = 0.1
 /** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
 const leastAttempt = 1000
+/** In ms: a connection that lived shorter does not count as a sign of health. */
+const briefest = 1000
 /** In ms: how long requests in flight may delay that a connection is left. */
 const longestDrain = 1000
 /** In ms: the first pause of the search for a server with quorum, and the longest. */
@@ -95,6 +97,9 @@ const roundsBehind = 8
 const spread = 200
 
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
+
+/** An error with its stack is built where someone asks for it. */
+const failing = (reason: Reason) => Effect.suspend(() => Effect.fail(failure(reason)))
 
 type Attempt =
   /**
@@ -169,7 +174,7 @@ export class Session {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
       this.lastZxid = options.resume.lastZxid
-      this.prove(this.now())
+      this.prove(this.now(), clock.currentTimeMillisUnsafe())
     }
   }
 
@@ -222,10 +227,10 @@ export class Session {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  private prove(sentAt: number): void {
-    const now = this.now()
+  /** Both clocks as they were then: the machine may have slept while the answer was on its way. */
+  private prove(sentAt: number, sentWall: number): void {
     this.provenAt = sentAt
-    this.provenWall = this.clock.currentTimeMillisUnsafe() - (now - sentAt)
+    this.provenWall = sentWall
   }
 
   /** Monotonic ms at which the session is given up. */
@@ -251,11 +256,14 @@ export class Session {
 
   get info(): SessionInfo | undefined {
     if (!this.ready || this.server === undefined) return undefined
+    const { ended, id } = this
     return {
       ...this.resumable,
       timeout: this.timeout,
       readOnly: this.readOnly,
-      server: this.server
+      server: this.server,
+      isAlive: Effect.sync(() => this.id === id && this.isAlive),
+      ended: Deferred.await(ended)
     }
   }
 
@@ -311,7 +319,7 @@ export class Session {
       }
       const { ended } = this
       this.ended = Deferred.makeUnsafe()
-      Deferred.doneUnsafe(ended, Exit.fail(failure(reason)))
+      Deferred.doneUnsafe(ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
       return Effect.logWarning(rounds === 0 ? "ZooKeeper session expired" : `ZooKeeper: ${reason.message}`).pipe(
@@ -327,7 +335,7 @@ export class Session {
       if (this.terminal !== undefined) return Effect.void
       this.terminal = reason
       this.ready = false
-      Deferred.doneUnsafe(this.ended, Exit.fail(failure(reason)))
+      Deferred.doneUnsafe(this.ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, true)
       Deferred.doneUnsafe(this.connecting, Exit.void)
@@ -345,6 +353,7 @@ export class Session {
     return Effect.gen({ self: this }, function*() {
       let pause: Pause | undefined
       let wasServed = false
+      let wasBrief = false
       if (this.id !== 0n) yield* this.watchDeadline()
       while (this.terminal === undefined) {
         const { host, roundCompleted } = this.hosts.next()
@@ -353,6 +362,8 @@ export class Session {
             Effect.annotateLogs({ attempts: this.describeAttempts() })
           )
           yield* this.lookForDataLoss
+        }
+        if (roundCompleted || wasBrief) {
           pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
           // A schedule that ends is begun anew: its owner may end, the client must not.
           yield* Effect.catchCause(pause(undefined), () =>
@@ -363,10 +374,13 @@ export class Session {
         } else if (wasServed) {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
+        const begunAt = this.now()
         const attempt = yield* this.attempt(host)
         if (attempt._tag === "Lost" && this.terminal === undefined) yield* this.tellLoss(host, attempt)
         wasServed = attempt._tag === "Lost" && attempt.served
-        if (wasServed) pause = undefined
+        // A server that serves a moment and hangs up, again and again, is backed off from like one that refuses.
+        wasBrief = wasServed && this.now() - begunAt < briefest
+        if (wasServed && !wasBrief) pause = undefined
         if (attempt._tag === "Refused") {
           this.hosts.succeeded()
           yield* this.expire()
@@ -423,7 +437,7 @@ export class Session {
         limits: this.options.limits,
         nextXid: this.nextXid,
         listener: {
-          proven: (sentAt) => {
+          proven: (sentAt, sentWall) => {
             // The handshake alone proves little: servers that hang up behind it must be backed off from.
             if (!served) {
               served = true
@@ -432,7 +446,7 @@ export class Session {
               this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection) this.prove(sentAt)
+            if (this.connection === connection) this.prove(sentAt, sentWall)
             this.telemetry.roundTrip(this.now() - sentAt)
           },
           zxid: (zxid) => {
@@ -457,6 +471,7 @@ export class Session {
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
       const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
       const sentAt = this.now()
+      const sentWall = this.clock.currentTimeMillisUnsafe()
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
         const opened = Effect.catchIf(
@@ -475,7 +490,7 @@ export class Session {
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
         held = true
-        yield* this.established(connection, host, response, sentAt)
+        yield* this.established(connection, host, response, sentAt, sentWall)
         if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
         const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
         return { _tag: "Lost", served, held, silent: false, error } satisfies Attempt
@@ -573,7 +588,8 @@ export class Session {
     connection: Connection,
     server: Host,
     response: typeof Protocol.ConnectResponse.Type,
-    sentAt: number
+    sentAt: number,
+    sentWall: number
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const resumed = this.id === response.sessionId
@@ -586,12 +602,12 @@ export class Session {
       this.window = this.options.maxInFlight
       this.server = server
       this.connection = connection
-      this.prove(sentAt)
+      this.prove(sentAt, sentWall)
       this.rearm = { relativeZxid, newSession: !resumed }
       const { watcher } = this
       this.watcher = undefined
       this.telemetry.attempted("connected")
-      return Effect.logInfo(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
+      return (resumed ? Effect.logInfo("ZooKeeper session resumed") : Effect.logDebug("ZooKeeper session established")).pipe(
         Effect.annotateLogs({
           sessionId: hexadecimal(this.id),
           server: formatHost(server),
@@ -736,7 +752,7 @@ export class Session {
     return Effect.suspend(() => {
       const { info } = this
       if (info !== undefined) return Effect.succeed(info)
-      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      if (this.terminal !== undefined) return failing(this.terminal)
       return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
     })
   }
@@ -744,7 +760,7 @@ export class Session {
   /** Adds an identity: at once where connected, else with the next connection. */
   addAuth(credential: Credential): Effect.Effect<void, ConnectionError> {
     return Effect.suspend(() => {
-      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      if (this.terminal !== undefined) return failing(this.terminal)
       const known = this.credentials.some((other) =>
         other.scheme === credential.scheme && equalBytes(other.credential, credential.credential)
       )
@@ -759,7 +775,7 @@ export class Session {
 
   get detach(): Effect.Effect<SessionCredentials, ConnectionError> {
     return Effect.suspend(() => {
-      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      if (this.terminal !== undefined) return failing(this.terminal)
       this.detached = true
       const { resumable } = this
       return Effect.as(this.close, resumable)
@@ -794,7 +810,7 @@ export class Session {
       const { connectTimeout } = this.options
       yield* Effect.acquireRelease(
         Effect.map(
-          Effect.forkDetach(this.guarded(this.loop())),
+          Effect.forkDetach(this.guarded(this.loop()), { startImmediately: true }),
           (fiber) => this.fiber = fiber
         ),
         () => this.close

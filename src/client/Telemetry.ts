@@ -152,7 +152,7 @@ export const telemetry: Effect.Effect<Telemetry> = Effect.contextWith((services:
   // Not all of it: whatever else a context holds must not be kept alive by the registry.
   const registry = Context.get(services, Metric.MetricRegistry)
   const attributes = Context.get(services, Metric.CurrentMetricAttributes)
-  const key = JSON.stringify(Object.entries(attributes).sort())
+  const key = JSON.stringify(Object.entries(attributes).toSorted())
   let known = telemetries.get(registry)
   if (known === undefined) telemetries.set(registry, known = new Map())
   let found = known.get(key)

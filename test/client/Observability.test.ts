@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
@@ -178,7 +179,7 @@ const lines = () => {
       notes: { ...fiber.getRef(References.CurrentLogAnnotations) }
     })
   })
-  return { told, layer: Logger.layer([logger]) }
+  return { told, layer: Layer.merge(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "Debug")) }
 }
 
 it.effect("the life of a session is told with its id, its server and its zxid", () => {
@@ -203,7 +204,7 @@ it.effect("the life of a session is told with its id, its server and its zxid", 
     yield* Fiber.join(expired)
     const found = told.map(({ level, message }) => `${level} ${message}`)
     assert.deepStrictEqual(found.slice(0, 4), [
-      "Info ZooKeeper session established",
+      "Debug ZooKeeper session established",
       "Warn ZooKeeper connection lost; reconnecting",
       "Info ZooKeeper session resumed",
       "Warn ZooKeeper connection lost; reconnecting"
