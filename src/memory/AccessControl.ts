@@ -31,9 +31,10 @@ const bytesOf = (address: string): Uint8Array | undefined => {
   return Uint8Array.from(parts, Number)
 }
 
+const groups = (text: string): ReadonlyArray<string> => text === "" ? [] : text.split(":")
+
 const bytesOfV6 = (address: string): Uint8Array | undefined => {
   const [head = "", tail, ...rest] = address.split("::")
-  const groups = (text: string) => text === "" ? [] : text.split(":")
   const front = groups(head)
   const back = groups(tail ?? "")
   const missing = 8 - front.length - back.length
