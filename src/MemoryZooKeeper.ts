@@ -116,7 +116,8 @@ export class MemoryZooKeeper
 export const listen = (options: Options = {}): Effect.Effect<Service, ListenError, Scope.Scope> =>
   Effect.gen(function*() {
     const { host = "127.0.0.1", port = 2181, requestLog = 10_000, size = 1, ...serverOptions } = options
-    const server = yield* Server.make(serverOptions)
+    const known = port === 0 ? {} : { members: Array.from({ length: size }, (_, index) => `${host}:${port + index}`) }
+    const server = yield* Server.make({ ...known, ...serverOptions })
     const network = yield* Network.make(server, { requestLog })
     const addresses = yield* Effect.forEach(Array.from({ length: size }, (_, index) => index), (index) => {
       const wanted = port === 0 ? 0 : port + index
