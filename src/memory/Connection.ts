@@ -23,6 +23,7 @@ const authRequest = Jute.layoutOf(Schema.Struct({
   scheme: Schema.NullOr(Jute.Text),
   auth: Schema.NullOr(Jute.Bytes)
 }))
+const saslRequest = Jute.layoutOf(Protocol.operations.sasl.request)
 const watcherEvent = Jute.layoutOf(Protocol.WatcherEvent)
 const { Xid } = Protocol
 const connected = 3
@@ -147,7 +148,7 @@ export class Connection implements Peer {
       case OpCode.CloseSession:
         return this.end(xid, session)
       case OpCode.Sasl:
-        return this.negotiate(xid)
+        return this.negotiate(xid, reader)
     }
     if (server.throttles()) {
       this.fail(xid, ErrorCode.Throttled)
@@ -200,7 +201,8 @@ export class Connection implements Peer {
   }
 
   /** There is no mechanism here: the answer is no token, as from a server that was given none. */
-  private negotiate(xid: number): boolean {
+  private negotiate(xid: number, reader: Jute.Reader): boolean {
+    if (readOr(saslRequest, reader) === undefined) return false
     this.reply((writer) => {
       writeHeader(writer, xid, 0n, ErrorCode.Ok)
       writer.int(-1)

@@ -69,7 +69,11 @@ export const call = <Request, Response>(
 /** A request whose body is just these bytes. */
 export const callWith = (opCode: number, ...body: ReadonlyArray<number>): Call => ({
   opCode,
-  write: (writer) => body.forEach((byte) => { writer.reserve(1); writer.bytes[writer.offset++] = byte }),
+  write: (writer) => {
+    writer.reserve(body.length)
+    writer.bytes.set(body, writer.offset)
+    writer.offset += body.length
+  },
   read: () => undefined
 })
 
