@@ -115,13 +115,17 @@ export const check = (acl: AclList, permissions: number, identities: ReadonlyArr
 
 // --- lists
 
+const isOpen = (acl: AclList): boolean => acl.length === 1 && acl[0]?.perms === 31 && isWorld(acl[0].id)
+
 // Znodes share their lists: most have one of a few.
 const interned = new Map<string, WeakRef<AclList>>()
 const forgotten = new FinalizationRegistry<string>((key) => {
   if (interned.get(key)?.deref() === undefined) interned.delete(key)
 })
 
-const intern = (acl: AclList): AclList => {
+/** The same list, once for all who have it. */
+export const shared = (acl: AclList): AclList => {
+  if (isOpen(acl)) return open
   const key = JSON.stringify(acl)
   const known = interned.get(key)?.deref()
   if (known !== undefined) return known
@@ -129,8 +133,6 @@ const intern = (acl: AclList): AclList => {
   forgotten.register(acl, key)
   return acl
 }
-
-const isOpen = (acl: AclList): boolean => acl.length === 1 && acl[0]?.perms === 31 && isWorld(acl[0].id)
 
 /** The list as it is stored: without duplicates, `auth` replaced. Refuses with InvalidAcl what nobody could match. */
 export const stored = (acl: AclList, identities: ReadonlyArray<Identity>): AclList => {
@@ -151,7 +153,7 @@ export const stored = (acl: AclList, identities: ReadonlyArray<Identity>): AclLi
     }
   }
   if (out.length === 0) throw new Refusal(ErrorCode.InvalidAcl)
-  return intern(out)
+  return shared(out)
 }
 
 /** What somebody sees who may read a list but not change it. */

@@ -3,12 +3,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as TestClock from "effect/testing/TestClock"
 import { ErrorCode } from "../../src/jute/ErrorCode.ts"
 import * as Jute from "../../src/jute/Jute.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as Protocol from "../../src/jute/Protocol.ts"
 import { type Compat, make, type Options, Server } from "../../src/memory/Server.ts"
+import * as Snapshot from "../../src/memory/Snapshot.ts"
 import { digestId } from "../../src/memory/Sha1.ts"
 import { Draw } from "./Sequence.ts"
 import { auth, call, callWith, closeSession, type Message, ping, RawClient, toCore } from "./RawClient.ts"
@@ -559,6 +561,71 @@ describe("releases", () => {
       assert.strictEqual(errorOf(await client.one(exists("/a"))), compat === "3.8" ? 0 : ErrorCode.NoAuth)
     }
   })
+})
+
+/** A server with one of everything. */
+const full = async () => {
+  const { client: connect, server } = started({ members: ["a:1"] })
+  const client = await connect()
+  const limits = "count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=2"
+  await client.all([
+    create("/a", 0, null),
+    create("/a/e", 1, Uint8Array.of(0, 255)),
+    set("/a/e"),
+    brief("/t", 50_000),
+    container("/c"),
+    create("/c/x"),
+    call(op.setAcl, { path: "/c/x", acl: [{ perms: 1, id: { scheme: "ip", id: "::1" } }, ...open], version: -1 }),
+    create("/zookeeper/quota/c"),
+    create("/zookeeper/quota/c/zookeeper_limits", 0, new TextEncoder().encode(limits)),
+    create("/zookeeper/quota/c/zookeeper_stats")
+  ])
+  return { client, server }
+}
+
+describe("snapshots", () => {
+  it.effect("bring back znodes, sessions and zxids", () =>
+    Effect.gen(function*() {
+      const { client, server } = yield* Effect.promise(full)
+      const text = yield* Schema.encodeEffect(Snapshot.FromJson)(Snapshot.save(server))
+      const { pass, server: restored } = started()
+      const saved = yield* Schema.decodeEffect(Snapshot.FromJson)(text)
+      yield* Snapshot.load(restored, saved)
+      assert.deepStrictEqual(Snapshot.save(restored), saved)
+      const back = new RawClient(toCore(restored))
+      yield* Effect.promise(() => back.connect({ sessionId: client.sessionId, passwd: client.password, lastZxidSeen: server.zxid }))
+      assert.strictEqual(back.sessionId, client.sessionId)
+      const another = new RawClient(toCore(restored))
+      yield* Effect.promise(() => another.connect())
+      assert.isAbove(Number(another.sessionId - back.sessionId), 0)
+      assert.strictEqual(errorOf(yield* Effect.promise(() => another.one(create("/c/y")))), ErrorCode.QuotaExceeded)
+      yield* Effect.promise(() => back.one(closeSession))
+      assert.isUndefined(restored.tree.get("/a/e"))
+      pass(60_000)
+      assert.isUndefined(restored.tree.get("/t"))
+    }))
+
+  it.effect("that contradict themselves are refused, and change nothing", () =>
+    Effect.gen(function*() {
+      const { server } = yield* Effect.promise(full)
+      const good = Snapshot.save(server)
+      const { server: other } = started()
+      const [root, ...rest] = good.znodes
+      if (root === undefined) return assert.fail("no root")
+      for (const znodes of [
+        rest,
+        [root],
+        [...good.znodes, root],
+        [...good.znodes, { ...root, path: "/a/e/below" }],
+        [...good.znodes, { ...root, path: "/none/below" }],
+        [...good.znodes, { ...root, path: "/bad/" }],
+        [...good.znodes, { ...root, path: "/orphan", owner: 99n }]
+      ]) {
+        const error = yield* Effect.flip(Snapshot.load(other, { ...good, znodes }))
+        assert.strictEqual(error._tag, "InvalidSnapshot")
+      }
+      assert.strictEqual(other.tree.size, 4)
+    }))
 })
 
 describe("the order of events", () => {
