@@ -115,6 +115,9 @@ export const check = (acl: AclList, permissions: number, identities: ReadonlyArr
 
 // --- lists
 
+// More than fits into a frame: entries for `auth` grow by as many as there are identities.
+const longestList = 100_000
+
 const isOpen = (acl: AclList): boolean => acl.length === 1 && acl[0]?.perms === 31 && isWorld(acl[0].id)
 
 // Znodes share their lists: most have one of a few.
@@ -145,14 +148,15 @@ export const stored = (acl: AclList, identities: ReadonlyArray<Identity>): AclLi
     } else if (scheme === "auth") {
       const proved = identities.filter((identity) => schemes.get(identity.scheme)?.isAuthenticated)
       if (proved.length === 0) throw new Refusal(ErrorCode.InvalidAcl)
-      out.push(...proved.map((identity) => ({ perms: entry.perms, id: identity })))
+      if (out.length > longestList) throw new Refusal(ErrorCode.InvalidAcl)
+      for (const identity of proved) out.push({ perms: entry.perms, id: identity })
     } else if (schemes.get(scheme)?.isValid(id)) {
       out.push(entry)
     } else {
       throw new Refusal(ErrorCode.InvalidAcl)
     }
   }
-  if (out.length === 0) throw new Refusal(ErrorCode.InvalidAcl)
+  if (out.length === 0 || out.length > longestList) throw new Refusal(ErrorCode.InvalidAcl)
   return shared(out)
 }
 

@@ -27,6 +27,9 @@ const saslRequest = Jute.layoutOf(Protocol.operations.sasl.request)
 const watcherEvent = Jute.layoutOf(Protocol.WatcherEvent)
 const { Xid } = Protocol
 const connected = 3
+const mostDefects = 100
+const mostUnsent = 1 << 28
+const mostIdentities = 1000
 
 export class Connection implements Peer {
   readonly server: Server
@@ -44,6 +47,8 @@ export class Connection implements Peer {
   private words: Uint8Array | undefined = undefined
   private readonly inbox: Inbox
   private readonly writer = new Jute.Writer()
+  /** Bytes of replies that wait for the end of this call. */
+  private unsent = 0
   private state: "open" | "closing" | "closed" = "open"
 
   constructor(server: Server, link: Link) {
@@ -52,7 +57,9 @@ export class Connection implements Peer {
     this.since = server.now
     this.identities = [{ scheme: "ip", id: link.remoteAddress }]
     this.inbox = new Inbox(server.maxBuffer, {
-      frame: (reader) => this.session === undefined ? this.handshake(reader) : this.request(reader, this.session),
+      frame: (reader) =>
+        this.state === "open" &&
+        (this.session === undefined ? this.handshake(reader) : this.request(reader, this.session)),
       command: (word) => server.command(this, word)
     })
   }
@@ -69,7 +76,7 @@ export class Connection implements Peer {
       if (!this.inbox.push(bytes)) this.close()
     } catch (defect) {
       // Ours: what a client may do wrong was dealt with before.
-      this.server.defects.push(defect)
+      if (this.server.defects.length < mostDefects) this.server.defects.push(defect)
       this.close()
     }
     this.server.flush()
@@ -187,7 +194,7 @@ export class Connection implements Peer {
     if (request === undefined) return false
     const { auth, scheme } = request
     const identities = scheme === null || auth === null ? undefined : this.server.identitiesOf(this, scheme, auth)
-    if (identities === undefined) {
+    if (identities === undefined || this.identities.length >= mostIdentities) {
       this.header(xid, 0n, ErrorCode.AuthFailed)
       return false
     }
@@ -257,9 +264,11 @@ export class Connection implements Peer {
     if (writer.isEmpty) this.server.changed(this)
     writer.begin()
     write(writer)
-    writer.end()
+    this.unsent += writer.end()
     this.sent++
     this.server.traffic.sent++
+    // Small requests for large znodes, sent in one go, would fill the memory.
+    if (this.unsent > mostUnsent) this.close()
   }
 
   /** Text without a frame, in answer to a command. */
@@ -278,6 +287,7 @@ export class Connection implements Peer {
 
   /** Hands over what was written. */
   flush(): void {
+    this.unsent = 0
     for (const bytes of this.writer.drain()) if (this.state !== "closed") this.link.send(bytes)
     const { words } = this
     if (words !== undefined && this.state !== "closed") this.link.send(words)

@@ -118,7 +118,7 @@ export class Server {
   readonly members: ReadonlyArray<string>
   /** The last transaction. */
   zxid: bigint
-  /** Errors of the server itself; each cost one connection. */
+  /** Errors of the server itself, the first hundred; each cost one connection. */
   readonly defects: Array<unknown> = []
   /** Messages from and to all clients. */
   readonly traffic = { received: 0, sent: 0 }

@@ -422,6 +422,45 @@ describe("bytes", () => {
     assert.deepStrictEqual(server.defects, [])
   })
 
+  it("small requests for large znodes do not fill the memory", async () => {
+    const { client: connect, server } = started()
+    const client = await connect()
+    await client.one(create("/large", 0, new Uint8Array(1_000_000)))
+    const read = { type: OpCode.GetData, request: { path: "/large", watch: false } } as const
+    const bomb = (count: number) => call(op.multiRead, Array.from({ length: count }, () => read))
+    assert.deepStrictEqual((await client.all([bomb(1), bomb(30_000), ping])).map(errorOf), [0, ErrorCode.MarshallingError, 0])
+    const one = frame((writer) => {
+      writer.int(1)
+      writer.int(OpCode.GetData)
+      call(op.getData, { path: "/large", watch: false }).write(writer)
+    })
+    const many = new Uint8Array(1000 * one.length)
+    for (let index = 0; index < 1000; index++) many.set(one, index * one.length)
+    let received = 0
+    let isClosed = false
+    const peer = server.accept({
+      remoteAddress: "127.0.0.1",
+      listener: "a:1",
+      send: (bytes) => {
+        received += bytes.length
+      },
+      close: () => {
+        isClosed = true
+      }
+    })
+    peer.receive(handshake())
+    peer.receive(many)
+    assert.isTrue(isClosed)
+    assert.isBelow(received, 300_000_000)
+    assert.deepStrictEqual(server.defects, [])
+  })
+
+  it("identities are not collected without end", async () => {
+    const client = await started().client()
+    const answers = await client.all(Array.from({ length: 1001 }, (_, index) => auth("digest", `user:${index}`)))
+    assert.deepStrictEqual([...new Set(answers.map((answer) => answer._tag === "Reply" ? answer.err : "closed"))], [0, ErrorCode.AuthFailed, "closed"])
+  })
+
   it("a handshake that does not come is not waited for", () => {
     const { pass, server } = started()
     const { peer } = told(server, Uint8Array.of(0, 0))
