@@ -749,12 +749,14 @@ export class Session {
 
   /** The session, once connected. */
   get connected(): Effect.Effect<SessionInfo, ConnectionError> {
-    return Effect.suspend(() => {
-      const { info } = this
-      if (info !== undefined) return Effect.succeed(info)
-      if (this.terminal !== undefined) return failing(this.terminal)
-      return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
-    })
+    return Effect.suspend(() => this.awaitConnected())
+  }
+
+  private awaitConnected(): Effect.Effect<SessionInfo, ConnectionError> {
+    const { info } = this
+    if (info !== undefined) return Effect.succeed(info)
+    if (this.terminal !== undefined) return failing(this.terminal)
+    return Effect.flatMap(Deferred.await(this.connecting), () => this.awaitConnected())
   }
 
   /** Adds an identity: at once where connected, else with the next connection. */
