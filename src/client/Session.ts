@@ -34,7 +34,7 @@ import {
   SessionExpired,
   Unreachable
 } from "../ZooKeeperError.ts"
-import { closeSession, Connection, type Limits } from "./Connection.ts"
+import { type Asked, closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
@@ -128,7 +128,7 @@ export class Session {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
       this.lastZxid = options.resume.lastZxid
-      this.prove(this.now(), clock.currentTimeMillisUnsafe())
+      this.prove({ at: this.now(), wall: clock.currentTimeMillisUnsafe() })
     }
   }
 
@@ -181,9 +181,9 @@ export class Session {
   }
 
   /** Both clocks as they were then: the machine may have slept while the answer was on its way. */
-  private prove(sentAt: number, sentWall: number): void {
-    this.provenAt = sentAt
-    this.provenWall = sentWall
+  private prove({ at, wall }: Asked): void {
+    this.provenAt = at
+    this.provenWall = wall
   }
 
   /** Monotonic ms at which the session is given up. */
@@ -322,14 +322,14 @@ export class Session {
         limits: this.options.limits,
         nextXid: this.nextXid,
         listener: {
-          proven: (sentAt, sentWall) => {
+          proven: (asked) => {
             // The handshake alone proves little: servers that hang up behind it must be backed off from.
             if (!served) {
               served = true
               this.hosts.succeeded()
               this.attempts.clear()
             }
-            if (this.connection === connection) this.prove(sentAt, sentWall)
+            if (this.connection === connection && asked.at > this.provenAt) this.prove(asked)
           },
           zxid: (zxid) => {
             if (zxid > this.lastZxid) this.lastZxid = zxid
@@ -349,8 +349,7 @@ export class Session {
       }
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
       const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
-      const sentAt = this.now()
-      const sentWall = this.clock.currentTimeMillisUnsafe()
+      const asked = { at: this.now(), wall: this.clock.currentTimeMillisUnsafe() }
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
         const { response, serve } = yield* Effect.timeoutOrElse(connection.open(socket, request), {
@@ -363,7 +362,7 @@ export class Session {
           return { _tag: "Lost", served: true, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
-        yield* this.established(connection, host, response, sentAt, sentWall)
+        yield* this.established(connection, host, response, asked)
         const error = yield* Effect.flip(
           Effect.raceFirst(serve(this.timeout, this.deadline), this.prepare(connection))
         )
@@ -380,8 +379,7 @@ export class Session {
     connection: Connection,
     server: Host,
     response: typeof Protocol.ConnectResponse.Type,
-    sentAt: number,
-    sentWall: number
+    asked: Asked
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const resumed = this.id === response.sessionId
@@ -392,7 +390,7 @@ export class Session {
       this.readOnly = response.readOnly ?? false
       this.server = server
       this.connection = connection
-      this.prove(sentAt, sentWall)
+      this.prove(asked)
       this.rearm = { relativeZxid, newSession: !resumed }
       return Effect.logDebug(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
         Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout })

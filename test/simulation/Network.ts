@@ -300,6 +300,16 @@ class Link {
     const { frame: faults, splits } = network.faults
     if (randomness.chance(faults.halfOpen)) return this.halfOpen()
     const held = randomness.chance(faults.hold) ? randomness.between(0, network.longest) : 0
+    if (!this.there.isDead && randomness.chance(faults.slowDeath)) {
+      this.there.isDead = true
+      const late = this.back.next(world.now, randomness.between(0.2, 0.9) * network.longest)
+      this.trace("dies slowly")
+      world.at(late, () => {
+        this.arrive(frame)
+        network.blackOut()
+      })
+      return
+    }
     const arrival = this.back.next(world.now, network.delay() + held)
     if (randomness.chance(faults.cutReply)) return this.cut(arrival, "before a reply")
     if (randomness.chance(faults.truncate)) {
@@ -309,7 +319,9 @@ class Link {
     }
     const isFirst = !this.wasTold
     this.wasTold = true
-    const isTwice = !isFirst && randomness.chance(faults.duplicate)
+    // Answers to pings have no number: nobody could tell that one comes twice.
+    const isTwice = !isFirst && Wire.readReply(frame)._tag === "Answer" && new DataView(frame.buffer, frame.byteOffset).getInt32(4) > 0
+      && randomness.chance(faults.duplicate)
     const at = splits && !isTwice && frame.length > 1 ? 1 + randomness.below(frame.length - 1) : frame.length
     world.at(arrival, () => this.arrive(frame.subarray(0, at)))
     if (isTwice) {

@@ -52,8 +52,14 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "deadline-from-receive-time",
     file: session,
-    find: "    this.provenAt = sentAt\n",
-    replace: "    this.provenAt = this.now() + 0 * sentAt\n"
+    find: "    this.provenAt = at\n",
+    replace: "    this.provenAt = this.now() + 0 * at\n"
+  },
+  {
+    name: "newest-ping-is-the-answered-one",
+    file: connection,
+    find: "    const asked = this.pings.shift()\n",
+    replace: "    const asked = this.pings.splice(0).pop()\n"
   },
   {
     name: "deadline-without-margin",
@@ -68,10 +74,10 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: "(slept > 1e12 ? slept : 0)"
   },
   {
-    name: "password-lost",
+    name: "password-forgotten",
     file: session,
     find: "      this.password = response.passwd.slice()\n",
-    replace: "      this.password = response.passwd\n"
+    replace: ""
   },
   {
     name: "backoff-reset-by-handshake",

@@ -118,7 +118,10 @@ export const registerWorkload: Workload = {
             const attempt = step(participant)
             const { randomness } = participant
             if (randomness.chance(0.1)) yield* Effect.timeoutOption(attempt, randomness.between(0, 300))
-            else if (randomness.chance(0.1)) yield* Effect.all([attempt, step(participant)], { concurrency: 2 })
+            else if (randomness.chance(0.15)) {
+              const burst = Array.from({ length: 2 + randomness.below(5) }, () => step(participant))
+              yield* Effect.all(burst, { concurrency: "unbounded" })
+            }
             else yield* attempt
           }
         }),
