@@ -119,7 +119,13 @@ type Report = (property: string, detail: string) => void
 const checkAttempts = (run: Run, { tap }: Participant, report: Report): void => {
   const members = run.faults.members
   let dials: Array<number> = []
+  let session = 0n
   for (const seen of tap.seen) {
+    if (seen._tag === "Greeting") {
+      // A session that was given up is where rounds begin anew.
+      if (seen.request.sessionId !== session) dials = dials.slice(-1)
+      session = seen.request.sessionId
+    }
     if (seen._tag === "Dialled") {
       dials.push(seen.at)
       // One round is given: where it begins in the list is the client's affair.
