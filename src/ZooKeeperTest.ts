@@ -471,18 +471,14 @@ const abandon = (network: Network.Network, zk: ZooKeeper.Service, token: Client)
   })
 
 /**
- * A server of its own, without clients, for as long as the scope is open.
+ * What a test sees of a server behind a network.
  *
+ * @internal
  * @category constructors
  * @since 0.1.0
  */
-export const make = Effect.fnUntraced(function*(
-  options: EnsembleOptions = {}
-): Effect.fn.Return<Service, never, Scope.Scope> {
-  const { requestLog = 10_000, size = 1, ...serverOptions } = options
-  const server = yield* Server.make(serverOptions)
-  const network = yield* Network.make(server, { requestLog, maxBuffer: serverOptions.maxBuffer ?? 0xf_ffff })
-  const hosts = Array.from({ length: size }, (_, index) => `memory${index + 1}:2181`)
+export const fromNetwork = (network: Network.Network, hosts: ReadonlyArray<string>): Service => {
+  const { server } = network
   const otherThan = (listener: string) => hosts.find((host) => host !== listener) ?? "elsewhere:2181"
   const clients = new WeakMap<ZooKeeper.Service, Client>()
 
@@ -538,7 +534,24 @@ export const make = Effect.fnUntraced(function*(
     hosts,
     dial: (host) => Effect.suspend(() => dialAs({ sessionId: 0n })(host))
   }
-})
+}
+
+/**
+ * A server of its own, without clients, for as long as the scope is open.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = ({ requestLog = 10_000, size = 1, ...options }: EnsembleOptions = {}): Effect.Effect<
+  Service,
+  never,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const hosts = Array.from({ length: size }, (_, index) => `memory${index + 1}:2181`)
+    const server = yield* Server.make({ members: hosts, ...options })
+    return fromNetwork(yield* Network.make(server, { requestLog }), hosts)
+  })
 
 /**
  * A server, and as many clients as a test asks for: with `client`, or with

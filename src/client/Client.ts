@@ -11,7 +11,8 @@ import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Acl from "../Acl.ts"
-import type { Host } from "../ConnectionString.ts"
+import { format, type Host, parse } from "../ConnectionString.ts"
+import * as EnsembleConfig from "../EnsembleConfig.ts"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import { OpCode } from "../jute/OpCode.ts"
 import type { MultiRequest } from "../jute/Protocol.ts"
@@ -35,8 +36,10 @@ import * as Calls from "./Calls.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
 import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
 import type { Session } from "./Session.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as Uuid from "./Uuid.ts"
 import * as Watches from "./Watches.ts"
+import type { WatchRegistry } from "./WatchRegistry.ts"
 
 /** Paths that one multi-read asks for at first; it is halved where the reply is too large. */
 const readTogether = 256
@@ -97,6 +100,23 @@ const readOf = (
   )
 }
 
+/** Whether the read must arm the watch is known when it leaves, which may be much later. */
+class WatchingRead {
+  readonly path: string
+  private readonly registry: WatchRegistry
+  private readonly kind: Watches.Once["kind"]
+
+  constructor(registry: WatchRegistry, kind: Watches.Once["kind"], path: string) {
+    this.registry = registry
+    this.kind = kind
+    this.path = path
+  }
+
+  get watch(): boolean {
+    return this.registry.armsByRead(this.path, this.kind)
+  }
+}
+
 export const make = (options: {
   readonly session: Session
   readonly chroot: string
@@ -112,19 +132,28 @@ export const make = (options: {
   // asking
   // -------------------------------------------------------------------------
 
+  const submit = (pending: Pending): Effect.Effect<void> | void => {
+    // Once sent, it keeps its place in the order whatever becomes of its caller.
+    if (session.submit(pending)) {
+      return Effect.sync(() => {
+        pending.cancelled = true
+      })
+    }
+  }
+
+  const traced = <A, E>(request: Effect.Effect<A, E>, operation: string, path: string | undefined) =>
+    Telemetry.traced(request, operation, path, session)
+
   const ask = <Request, Value, Failure>(
     call: Call<Request, Value, Failure>,
     request: Request,
     subject: Subject
   ): Effect.Effect<Value, Failure | ConnectionError> =>
     Effect.callback((resume) => {
-      const pending = Pending.make(call, request, subject, resume)
-      // Once sent, it keeps its place in the order whatever becomes of its caller.
-      if (session.submit(pending)) {
-        return Effect.sync(() => {
-          pending.cancelled = true
-        })
-      }
+      if (!Telemetry.isTraced()) return submit(Pending.make(call, request, subject, resume))
+      const asked = Effect.callback<Value, Failure | ConnectionError>((answer) =>
+        submit(Pending.make(call, request, subject, answer)))
+      resume(traced(asked, call.name, subject.path))
     })
 
   /** Validates, then asks: nothing malformed is ever sent. */
@@ -443,7 +472,8 @@ export const make = (options: {
   // many
   // -------------------------------------------------------------------------
 
-
+  /** Servers before 3.6 do not know multi-reads, and close the connection on one: they are asked once. */
+  let knowsMultiRead = true
 
   const one = (path: string): Effect.Effect<Read, OperationError> =>
     Effect.map(get(path), (znode): Read => Result.succeed(znode)).pipe(
@@ -454,6 +484,7 @@ export const make = (options: {
     const [first] = paths
     if (first === undefined) return Effect.succeed([])
     if (paths.length === 1) return Effect.map(one(first), (read) => [read])
+    if (!knowsMultiRead) return Effect.forEach(paths, one, { concurrency: "unbounded" })
     const request = paths.map((path): MultiOperation => ({
       type: OpCode.GetData,
       request: { path: serverPath(path), watch: false }
@@ -467,10 +498,9 @@ export const make = (options: {
             const half = paths.length >>> 1
             return Effect.zipWith(together(paths.slice(0, half)), together(paths.slice(half)), (a, b) => [...a, ...b])
           }
-          // Servers before 3.6 do not know it.
-          return error.reason._tag === "Unimplemented"
-            ? Effect.forEach(paths, one, { concurrency: "unbounded" })
-            : Effect.fail(error)
+          if (error.reason._tag !== "Unimplemented") return Effect.fail(error)
+          knowsMultiRead = false
+          return together(paths)
         })
       )
   }
@@ -495,42 +525,25 @@ export const make = (options: {
     call: Call<{ readonly path: string; readonly watch: boolean }, Value, Failure>
   ) =>
     onPath(path, (full) =>
-      Effect.flatMap(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const once: Watches.Once = new Watches.Once(kind, path, (self) => session.watches.remove(full, self))
-            session.watches.add(full, once)
-            return once
-          }),
-          (once) => Effect.sync(() => session.watches.remove(full, once))
-        ),
-        (once): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
-          Effect.callback((resume) => {
-            // Whether the read must arm the watch is known when it leaves, which may be much later.
-            const request = {
-              path: full,
-              get watch() {
-                return session.watches.armsByRead(full, kind)
-              }
-            }
-            const pending = Pending.make(call, request, { path }, (exit) => {
-              // In the read loop: no event can come between the answer and this.
-              if (exit._tag === "Success") {
-                once.arm()
-                session.watches.observed(full, !(Option.isOption(exit.value) && Option.isNone(exit.value)))
-                resume(Effect.succeed({ value: exit.value, event: once.event }))
-              } else {
-                session.watches.remove(full, once)
-                resume(Exit.failCause(exit.cause))
-              }
-            })
-            if (session.submit(pending)) {
-              return Effect.sync(() => {
-                pending.cancelled = true
-              })
+      Effect.flatMap(Watches.holding, (holding): Effect.Effect<Watched<Value>, Failure | ConnectionError> => {
+        const asked = Effect.callback<Watched<Value>, Failure | ConnectionError>((resume) => {
+          const registry = session.watches
+          const once = new Watches.Once({ kind, registry, holding, serverPath: full, path })
+          const pending = Pending.make(call, new WatchingRead(registry, kind, full), { path }, (exit) => {
+            // In the read loop: no event can come between the answer and this.
+            if (exit._tag === "Success") {
+              once.arm()
+              registry.observed(full, !(Option.isOption(exit.value) && Option.isNone(exit.value)))
+              resume(Exit.succeed(new Watches.Reading(exit.value, once)))
+            } else {
+              once.cancel()
+              resume(Exit.failCause(exit.cause))
             }
           })
-      ))
+          return submit(pending)
+        })
+        return Telemetry.isTraced() ? traced(asked, call.name, path) : asked
+      }))
 
   const onStream = <A, E>(
     path: string,
@@ -540,8 +553,82 @@ export const make = (options: {
     return problem === undefined ? f(serverPath(path)) : Stream.fail(refuse("path", path, problem))
   }
 
+  // -------------------------------------------------------------------------
+  // the ensemble
+  // -------------------------------------------------------------------------
+
+  const configOf = (bytes: Uint8Array): Effect.Effect<EnsembleConfig.EnsembleConfig, ConnectionError> =>
+    Effect.mapError(
+      Effect.fromResult(EnsembleConfig.parse(new TextDecoder().decode(bytes))),
+      (detail) =>
+        new ConnectionError({
+          reason: new ProtocolReason({ detail: `unreadable configuration: ${detail}` }),
+          outcome: "NotApplied",
+          path: EnsembleConfig.configPath
+        })
+    )
+
+  // Outside of any chroot.
+  const path = EnsembleConfig.configPath
+
+  const config: Service["config"] = Effect.flatMap(
+    ask(Calls.get, { path, watch: false }, { path }),
+    ({ data }) => configOf(data)
+  )
+
+  const configChanges: Service["configChanges"] = Watches.follow(session.watches, {
+    path,
+    serverPath: path,
+    kind: "node",
+    read: ask(Calls.getOrNot, { path, watch: false }, { path }),
+    isSame: (a, b) => a.stat.mzxid === b.stat.mzxid
+  }).pipe(
+    Stream.filterMap(Result.fromOption(() => undefined)),
+    Stream.mapEffect(({ data }) => configOf(data))
+  )
+
+  const reconfig: Service["reconfig"] = (change) => {
+    const lines = (members: ReadonlyArray<EnsembleConfig.Member | string> | undefined) => {
+      const problems: Array<string> = []
+      const all = (members ?? []).map((member) => {
+        if (typeof member !== "string") return EnsembleConfig.formatMember(member)
+        const parsed = EnsembleConfig.parseMember(member)
+        if (Result.isFailure(parsed)) problems.push(parsed.failure)
+        return member.trim()
+      })
+      return { text: all.length === 0 ? null : all.join(","), problem: problems[0] }
+    }
+    const replaced = lines("members" in change ? change.members : undefined)
+    const joining = lines("members" in change ? undefined : change.joining)
+    const leaving = "members" in change ? [] : change.leaving ?? []
+    const problem = replaced.problem ?? joining.problem
+      ?? (leaving.every((id) => Number.isSafeInteger(id) && id >= 0) ? undefined : "members leave by their number")
+      ?? (replaced.text === null && joining.text === null && leaving.length === 0 ? "nothing would change" : undefined)
+    if (problem !== undefined) return Effect.fail(refuse("reconfig", "", problem))
+    const request = {
+      joiningServers: joining.text,
+      leavingServers: leaving.length === 0 ? null : leaving.join(","),
+      newMembers: replaced.text,
+      curConfigId: change.version ?? -1n
+    }
+    return Effect.flatMap(
+      ask(Calls.reconfig, request, { path, version: Number(request.curConfigId) }),
+      ({ data }) => configOf(data)
+    )
+  }
+
+  const updateHosts: Service["updateHosts"] = (hosts) =>
+    Effect.flatMap(parse(hosts), (servers) =>
+      servers.chroot === "" || servers.chroot === chroot
+        ? session.updateHosts(servers.hosts)
+        : Effect.fail(refuse("hosts", format(servers), `the chroot stays ${JSON.stringify(chroot)}`)))
+
   return {
     chroot,
+    config,
+    configChanges,
+    reconfig,
+    updateHosts,
     create,
     createWithStat,
     exists,

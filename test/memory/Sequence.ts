@@ -84,11 +84,26 @@ export class Sequence {
         steps.push({ _tag: draw.one("Reconnect", "Reconnect", "Renew", "Intrude"), client })
         continue
       }
-      const burst = Array.from({ length: 1 + draw.below(24) }, () => this.request())
-      steps.push({ _tag: "Burst", client, requests: burst })
-      count += burst.length
+      const requests = Array.from({ length: 1 + draw.below(24) }, () => this.request())
+      for (const burst of this.settling(requests)) steps.push({ _tag: "Burst", client, requests: burst })
+      count += requests.length
     }
     return steps
+  }
+
+  /**
+   * A real server checks a request while those before it are still under way: ACLs and quotas are as they were before
+   * those, if they are not done yet. So what follows a change of either has to wait.
+   */
+  private settling(requests: ReadonlyArray<Request>): ReadonlyArray<ReadonlyArray<Request>> {
+    const bursts: Array<Array<Request>> = [[]]
+    for (const request of requests) {
+      bursts.at(-1)?.push(request)
+      if (request.text.startsWith("setAcl") || /^(create|setData|delete|multi )/.test(request.text) && request.text.includes(`${this.root}/q`)) {
+        bursts.push([])
+      }
+    }
+    return bursts.filter((burst) => burst.length > 0)
   }
 
   private data(): Uint8Array | null {
@@ -173,7 +188,8 @@ export class Sequence {
       }
       case 1: {
         const flags = draw.chance(0.9) ? draw.one(5, 6) : draw.one(0, 1, 4, 7)
-        const ttl = draw.chance(0.8) ? 2 ** 40 - 1 : draw.one(0, -1, 2 ** 40)
+        // A ttl of -1 without the flag, which means a TTL to nobody, would bring a real server down.
+        const ttl = draw.chance(0.8) ? 2 ** 40 - 1 : draw.one(0, flags === 5 ? -1 : 0, 2 ** 40)
         const path = flags === 6 ? this.prefix() : this.newPath()
         return { type: OpCode.CreateTtl, request: { ...request, path, flags, ttl } } as const
       }
@@ -252,7 +268,7 @@ export class Sequence {
     if (kind < 78) return plain("getAcl", op.getAcl, { path })
     if (kind < 80) return plain("addWatch", op.addWatch, { path, mode: draw.chance(0.95) ? draw.below(2) : draw.one(2, -1) })
     if (kind < 82) return plain("removeWatches", op.removeWatches, { path, type: draw.chance(0.9) ? 1 + draw.below(3) : draw.one(0, 4, 5, 6) })
-    if (kind < 83) return plain("checkWatches", op.checkWatches, { path, type: draw.chance(0.9) ? 1 + draw.below(3) : draw.one(0, 4, 5, 6) })
+    if (kind < 83) return plain("checkWatches", op.checkWatches, { path: path === "relative" ? this.root : path, type: draw.chance(0.9) ? 1 + draw.below(3) : draw.one(0, 4, 5, 6) })
     if (kind < 93) {
       const length = draw.chance(0.05) ? 0 : 1 + draw.below(5)
       return plain("multi", op.multi, Array.from({ length }, () => this.write()))
