@@ -87,7 +87,7 @@ export const draw = (randomness: Randomness): Faults => {
       cutReply: rate(0.02),
       truncate: rate(0.01),
       halfOpen: rate(0.008),
-      slowDeath: rate(0.004),
+      slowDeath: rate(0.006),
       hold: rate(0.02),
       duplicate: rate(0.008),
       blackout: rate(0.4)

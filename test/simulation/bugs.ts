@@ -125,8 +125,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "refused-session-asked-again",
     file: session,
-    find: "        this.hosts.succeeded()\n        yield* this.expire()\n",
-    replace: "        this.hosts.succeeded()\n"
+    find: "          this.hosts.succeeded()\n          yield* this.expire()\n",
+    replace: "          this.hosts.succeeded()\n"
   },
   {
     name: "unique-name-not-looked-up",
@@ -192,8 +192,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "no-gap-after-reconnect",
     file: session,
-    find: "        if (this.hadSession) this.watches.gap(",
-    replace: "        if (this.rearm.newSession && this.hadSession) this.watches.gap("
+    find: "          this.watches.gap(reason)\n",
+    replace: "          if (this.rearm.newSession) this.watches.gap(reason)\n"
   },
   {
     name: "exists-watch-armed-as-data-watch",
