@@ -1,8 +1,10 @@
 /**
- * Names that nobody else has.
+ * Names of single znodes: those that nobody else has, and those that others give.
  */
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
+import * as ZnodePath from "../../ZnodePath.ts"
+import { BadArguments } from "../../ZooKeeperError.ts"
 
 const word = Effect.map(Random.next, (value) => Math.floor(value * 2 ** 32).toString(16).padStart(8, "0"))
 
@@ -11,3 +13,13 @@ export const hex32: Effect.Effect<string> = Effect.map(
   Effect.all([word, word, word, word]),
   (words) => words.join("")
 )
+
+/** A text that is to be one component of a path, or a part of one. */
+export const component = (argument: string, text: string): Effect.Effect<string, BadArguments> => {
+  const problem = text.includes("/")
+    ? "a name contains no \"/\" (ZnodePath.encodeSegment makes any text a legal name)"
+    : ZnodePath.problemOf(`/${text}`)
+  return problem === undefined
+    ? Effect.succeed(text)
+    : Effect.fail(new BadArguments({ argument, value: text.slice(0, 100), problem }))
+}
