@@ -1,0 +1,8 @@
+import { describe } from "@effect/vitest"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { shared } from "../support/Clients.ts"
+import { serviceRegistry } from "./serviceRegistry.ts"
+
+describe.skipIf(shared === undefined)("a real server", () => {
+  serviceRegistry("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
+})
