@@ -15,7 +15,7 @@ import * as PersistentNode from "../../src/recipe/PersistentNode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
 import { connectOpCode, type Proxy } from "../support/Proxy.ts"
-import { text } from "../support/Recording.ts"
+import { text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
 import { persistentNode } from "./persistentNode.ts"
 

@@ -15,7 +15,7 @@ import * as ZnodePath from "../../src/ZnodePath.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
 import * as Proxy from "../support/Proxy.ts"
-import { record } from "../support/Recording.ts"
+import { record } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
 import { essence, Replay, treeAt, treeCache } from "./treeCache.ts"
 

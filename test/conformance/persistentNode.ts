@@ -12,7 +12,7 @@ import { randomUUID } from "node:crypto"
 import * as Acl from "../../src/Acl.ts"
 import * as PersistentNode from "../../src/recipe/PersistentNode.ts"
 import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
-import { record, text } from "../support/Recording.ts"
+import { record, text } from "../../src/testing/Recording.ts"
 
 const { none, some } = Option
 

@@ -13,7 +13,7 @@ import * as TreeCache from "../../src/recipe/TreeCache.ts"
 import type { Znode } from "../../src/Znode.ts"
 import * as ZnodePath from "../../src/ZnodePath.ts"
 import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
-import { record } from "../support/Recording.ts"
+import { record } from "../../src/testing/Recording.ts"
 
 const decoder = new TextDecoder()
 

@@ -12,10 +12,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomUUID } from "node:crypto"
-import type { WatchEvent } from "../../src/WatchEvent.ts"
-import { type OperationError, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
-import { names, record, text } from "../support/Recording.ts"
+import type { WatchEvent } from "../WatchEvent.ts"
+import { type OperationError, type Service, ZooKeeper } from "../ZooKeeper.ts"
+import type { NoAuth } from "../ZooKeeperError.ts"
+import type { Connect } from "./Connect.ts"
+import { names, record, text } from "./Recording.ts"
 
 const { none, some } = Option
 
@@ -46,9 +47,8 @@ const laterThanRead = (changer: Service, watcher: Service, root: string) =>
     yield* changer.sync(root)
   })
 
-/** The behaviours against the servers of a layer; each build of it is another client. */
-export const watches = (name: string, layer: Layer.Layer<ZooKeeper, OperationError>): void => {
-  const client = Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, ZooKeeper))
+export const watches = (name: string, connect: Connect): void => {
+  const client = Effect.suspend(() => Effect.map(Layer.build(Layer.fresh(connect())), Context.get(ZooKeeper)))
 
   const test = <E>(
     title: string,
@@ -63,7 +63,7 @@ export const watches = (name: string, layer: Layer.Layer<ZooKeeper, OperationErr
       Effect.gen(function*() {
         const watcher = yield* client
         const changer = yield* client
-        const root = yield* changer.create(`/watches-${randomUUID()}`)
+        const root = yield* changer.create(`/watches-${globalThis.crypto.randomUUID()}`)
         yield* body({ watcher, changer, root })
         yield* changer.deleteRecursive(root)
       }))
@@ -419,6 +419,52 @@ export const watches = (name: string, layer: Layer.Layer<ZooKeeper, OperationErr
           yield* changer.create(root)
         }))
 
+      test("tell observers at once, before those that await it, and those that come late", ({ changer, root, watcher }) =>
+        Effect.gen(function*() {
+          const watched = yield* watcher.getAndWatch(root)
+          const seen: Array<string> = []
+          const observe = (name: string) =>
+            watched.observe((exit) => {
+              seen.push(`${name} ${Exit.match(exit, { onSuccess: line, onFailure: String })}`)
+            })
+          observe("first")
+          const stop = observe("gone")
+          const waiting = yield* Effect.forkChild(watched.event, { startImmediately: true })
+          observe("second")
+          stop()
+          yield* changer.set(root, "1")
+          yield* Fiber.join(waiting)
+          yield* watcher.sync(root)
+          observe("late")
+          yield* changer.set(root, "2")
+          yield* watcher.sync(root)
+          const event = `NodeDataChanged ${root}`
+          assert.deepStrictEqual(seen, [`first ${event}`, `second ${event}`, `late ${event}`])
+        }))
+
+      test("by the hundred in one scope: each fires once, those left end with the scope", ({ changer, root, watcher }) =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          let fired = 0
+          for (let round = 0; round < 100; round++) {
+            const watched = yield* Scope.provide(watcher.getAndWatch(root), scope)
+            watched.observe(() => fired++)
+            if (round % 2 === 0) yield* changer.set(root, String(round))
+            yield* watcher.sync(root)
+          }
+          assert.strictEqual(fired, 99)
+          yield* Scope.close(scope, Exit.void)
+          yield* changer.set(root, "over")
+          yield* watcher.sync(root)
+          assert.strictEqual(fired, 99)
+          // A scope that is closed holds nothing.
+          const late = yield* Scope.provide(watcher.getAndWatch(root), scope)
+          late.observe(() => fired++)
+          yield* changer.set(root, "later")
+          yield* watcher.sync(root)
+          assert.strictEqual(fired, 99)
+        }))
+
       test("several on one path, of all kinds, each with its own event", ({ changer, root, watcher }) =>
         Effect.gen(function*() {
           const data = yield* Effect.forEach([1, 2], () => watcher.getAndWatch(root))
@@ -542,7 +588,7 @@ export const watches = (name: string, layer: Layer.Layer<ZooKeeper, OperationErr
           yield* Scope.close(scope, Exit.void)
           const late = [Stream.runDrain(closing.watch(root)), Stream.runDrain(closing.changes(root))]
           for (const end of [persistent.end, data.end, children.end, Effect.asVoid(once.event), ...late]) {
-            const error = yield* Effect.flip<void, OperationError | { readonly _tag: "NoAuth" }, never>(end)
+            const error = yield* Effect.flip<void, OperationError | NoAuth, never>(end)
             assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "Closed")
           }
         }))
