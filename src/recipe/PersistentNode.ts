@@ -60,7 +60,7 @@ import type {
   NodeExists,
   QuotaExceeded
 } from "../ZooKeeperError.ts"
-import { hex32 } from "./internal/Identifier.ts"
+import { uuid } from "./internal/Identifier.ts"
 import { persevere } from "./internal/Perseverance.ts"
 
 /**
@@ -193,7 +193,7 @@ export const make = Effect.fnUntraced(function*(
   yield* (sequential ? ZnodePath.validateSequential(path) : ZnodePath.validate(path))
   const parent = ZnodePath.parent(path)
   const prefix = sequential && options.protected !== false
-    ? `_c_${yield* hex32}-${ZnodePath.name(path)}`
+    ? `_c_${yield* uuid}-${ZnodePath.name(path)}`
     : ZnodePath.name(path)
 
   const state = yield* SubscriptionRef.make<State>({ _tag: "Absent" })

@@ -60,7 +60,7 @@ import type { Znode } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type OperationError, ZooKeeper } from "../ZooKeeper.ts"
 import { type InvalidData, type NoAuth, NoInstances, type NotEmpty } from "../ZooKeeperError.ts"
-import { component, hex32 } from "./internal/Identifier.ts"
+import { component, uuid } from "./internal/Identifier.ts"
 import * as InstanceCodec from "./internal/InstanceCodec.ts"
 import { isPassing } from "./internal/Perseverance.ts"
 import * as PersistentNode from "./PersistentNode.ts"
@@ -329,9 +329,6 @@ const kept = {
   STATIC: { mode: "persistent" },
   PERMANENT: { mode: "persistent", onClose: "keep" }
 } as const satisfies { readonly [Type in ServiceType]: PersistentNode.Options }
-
-/** Eight, four, four, four, and twelve digits, as Java writes UUIDs. */
-const uuid = Effect.map(hex32, (digits) => digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-"))
 
 /**
  * A registry under a base path, with a Schema for payloads: `Schema.String` for

@@ -10,9 +10,12 @@ import * as DataWatch from "../../src/recipe/DataWatch.ts"
 import * as PatientChildrenWatch from "../../src/recipe/PatientChildrenWatch.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
-import { text } from "../support/Recording.ts"
+import { inMemory } from "../support/InMemory.ts"
+import { text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
 import { following } from "./following.ts"
+
+following("in memory", inMemory)
 
 describe.skipIf(shared === undefined)("a real server", () => {
   following("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))

@@ -18,7 +18,7 @@ import * as PatientChildrenWatch from "../../src/recipe/PatientChildrenWatch.ts"
 import * as Transaction from "../../src/Transaction.ts"
 import * as TypedZnode from "../../src/TypedZnode.ts"
 import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
-import { record, text } from "../support/Recording.ts"
+import { record, text } from "../../src/testing/Recording.ts"
 
 const Limits = Schema.Struct({ connections: Schema.Int, until: Schema.Date })
 

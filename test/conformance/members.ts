@@ -11,7 +11,7 @@ import * as GroupMember from "../../src/recipe/GroupMember.ts"
 import * as Party from "../../src/recipe/Party.ts"
 import * as ShallowParty from "../../src/recipe/ShallowParty.ts"
 import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
-import { record } from "../support/Recording.ts"
+import { record } from "../../src/testing/Recording.ts"
 
 const decoder = new TextDecoder()
 

@@ -173,7 +173,7 @@ export const persistentNode = (
           yield* Effect.scoped(Effect.gen(function*() {
             const first = yield* make(`${parent}/n-`, "1", { mode })
             const second = yield* make(`${parent}/n-`, "2", { mode, protected: false })
-            assert.match(first.path, /\/_c_[0-9a-f]{32}-n-0000000000$/)
+            assert.match(first.path, /\/_c_[0-9a-f-]{36}-n-0000000000$/)
             assert.match(second.path, /\/n-0000000001$/)
             yield* other.delete(first.path)
             yield* Stream.runHead(Stream.filter(other.changes(first.path), Option.isSome))

@@ -13,7 +13,7 @@ import * as Stream from "effect/Stream"
 import { randomUUID } from "node:crypto"
 import * as ServiceRegistry from "../../src/recipe/ServiceRegistry.ts"
 import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
-import { record } from "../support/Recording.ts"
+import { record } from "../../src/testing/Recording.ts"
 
 const decoder = new TextDecoder()
 
