@@ -330,6 +330,9 @@ const kept = {
   PERMANENT: { mode: "persistent", onClose: "keep" }
 } as const satisfies { readonly [Type in ServiceType]: PersistentNode.Options }
 
+const childrenOf = (path: string): Effect.Effect<ReadonlyArray<string>, NoAuth | OperationError, ZooKeeper> =>
+  ZooKeeper.use((zk) => Effect.catchTag(zk.getChildren(path), "NoNode", () => Effect.succeed<Array<string>>([])))
+
 /**
  * A registry under a base path, with a Schema for payloads: `Schema.String` for
  * plain text, `Schema.Unknown` for anything.
@@ -407,9 +410,6 @@ export const make = <P>(
       failure: node.failure
     }
   })
-
-  const childrenOf = (path: string): Effect.Effect<ReadonlyArray<string>, NoAuth | OperationError, ZooKeeper> =>
-    ZooKeeper.use((zk) => Effect.catchTag(zk.getChildren(path), "NoNode", () => Effect.succeed<Array<string>>([])))
 
   const instances = (name: string): Effect.Effect<
     ReadonlyArray<ServiceInstance<P>>,

@@ -16,6 +16,9 @@ import { record, text } from "../../src/testing/Recording.ts"
 
 const { none, some } = Option
 
+const until = (node: PersistentNode.PersistentNode, tag: PersistentNode.State["_tag"]) =>
+  Stream.runHead(Stream.filter(node.states, (state) => state._tag === tag))
+
 /** The behaviours against the servers of a layer; each build of it is another client. */
 export const persistentNode = (
   name: string,
@@ -48,9 +51,6 @@ export const persistentNode = (
           Effect.provideService(PersistentNode.make(path, data, options), ZooKeeper, zk)
         yield* body({ zk, other, root, make })
       }))
-
-  const until = (node: PersistentNode.PersistentNode, tag: PersistentNode.State["_tag"]) =>
-    Stream.runHead(Stream.filter(node.states, (state) => state._tag === tag))
 
   describe(`${name}: PersistentNode`, () => {
     test("is there as long as its scope, with missing parents", ({ make, other, root, zk }) =>

@@ -59,6 +59,8 @@ const withoutJavaTypes = (value: unknown): unknown => {
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
+const invalid = (path: string) => (error: Schema.SchemaError) => new InvalidData({ path, problem: error.message })
+
 export const make = <P>(
   payload: Schema.Codec<P, unknown>,
   payloadClass: string | undefined
@@ -67,11 +69,10 @@ export const make = <P>(
   const decodePayload = Schema.decodeUnknownEffect(json)
   const encodePayload = Schema.encodeEffect(json)
   const decodeWire = Schema.decodeUnknownEffect(Wire)
-  const invalid = (path: string) => (error: Schema.SchemaError) => new InvalidData({ path, problem: error.message })
 
   const payloadOf = (raw: unknown) =>
     raw === null || raw === undefined
-      ? Effect.succeed(undefined)
+      ? Effect.undefined
       // As it is first: a payload of ours may look like one of Java's.
       : Effect.catch(decodePayload(raw), (error) =>
         Effect.mapError(decodePayload(withoutJavaTypes(raw)), () => error))
