@@ -1,0 +1,168 @@
+/**
+ * Transactions whose outcome is known also when their reply is lost.
+ *
+ * Each of them moves the version of a *page* as well: an ephemeral znode with a
+ * unique name that nobody else writes. When the reply is lost, the version that
+ * the transaction would have used up is used up by another write. If that
+ * succeeds, the transaction was not applied and never will be, wherever it may
+ * still be on its way; if the version is gone, the page tells who took it. No
+ * assumption about clocks, servers that lag, or the order of connections.
+ *
+ * What cannot be decided is a transaction whose session has ended meanwhile, for
+ * the page has ended with it: that one fails as it did, with outcome `Unknown`.
+ *
+ * Pages lie beside the recipe's path, since many layouts count every child of
+ * it, and are removed with the scope. Where a page may not be created (ACLs,
+ * local sessions) transactions go out without one, and lost replies are `Unknown`.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Transaction from "../../Transaction.ts"
+import type { OperationError, Service } from "../../ZooKeeper.ts"
+import { ConnectionError, ConnectionLoss, type TransactionFailed } from "../../ZooKeeperError.ts"
+import { removed } from "./Removal.ts"
+import { isUnknown, repeating } from "./Retrying.ts"
+
+export interface Ledger {
+  /**
+   * All or nothing, and once. Fails with `TransactionFailed` where an operation
+   * is refused, and with outcome `Unknown` only where the session ended in between.
+   */
+  readonly commit: (
+    operations: ReadonlyArray<Transaction.Operation>
+  ) => Effect.Effect<void, TransactionFailed | OperationError>
+}
+
+/** One transaction at a time uses a page; `version` is its version now, unless a transaction is in doubt. */
+interface Page {
+  readonly path: string
+  version: number
+  isInDoubt: boolean
+}
+
+/** Transactions on their way at once, and hence pages; more wait. */
+const largestInFlight = 64
+
+/** A request that never gets through, such as one that the server finds too large, is given up. */
+const largestTries = 4
+
+const committed = "1"
+const annulled = "0"
+
+/** For the recipe at a path, as long as the scope. */
+export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const slots = Semaphore.makeUnsafe(largestInFlight)
+    const idle: Array<Page> = []
+    const pages = new Set<string>()
+    let isPossible = true
+    let isClosed = false
+
+    yield* Effect.addFinalizer(() =>
+      Effect.suspend(() => {
+        isClosed = true
+        return Effect.forEach(pages, (page) => removed(zk, page), { discard: true })
+      })
+    )
+
+    const discard = (page: string): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        pages.delete(page)
+        return removed(zk, page)
+      })
+
+    /** Creates a page; `undefined` where that cannot be. */
+    const open: Effect.Effect<Page | undefined, OperationError> = Effect.suspend(() => {
+      if (isClosed) return Effect.succeed(undefined)
+      const name = `${path}-__ledger__-${globalThis.crypto.randomUUID().replaceAll("-", "")}`
+      pages.add(name)
+      return repeating(zk, zk.create(name, "", { mode: "ephemeral" })).pipe(
+        Effect.asVoid,
+        // Only the repetition of a create whose reply was lost can meet its own name.
+        Effect.catchTag("NodeExists", () => Effect.void),
+        Effect.map((): Page => ({ path: name, version: 0, isInDoubt: false })),
+        Effect.onError(() => discard(name)),
+        Effect.catch((error) => {
+          if (error._tag === "NoAuth" || error._tag === "NoChildrenForEphemerals") isPossible = false
+          else if (error._tag === "ConnectionError") {
+            if (error.reason._tag !== "EphemeralOnLocalSession") return Effect.fail(error)
+            isPossible = false
+          } else if (error._tag === "BadArguments") return Effect.fail(error)
+          // Otherwise the path's parent is missing, as the transaction will find as well.
+          return Effect.succeed(undefined)
+        })
+      )
+    })
+
+    /** Whether a transaction was applied whose reply was lost with this error. */
+    const settle = (page: Page, error: ConnectionError): Effect.Effect<boolean, ConnectionError> =>
+      repeating(
+        zk,
+        zk.set(page.path, annulled, page.version).pipe(
+          Effect.as(false),
+          Effect.catchTag("BadVersion", () =>
+            // Who took the version: the transaction, or an annulment whose own reply was lost?
+            Effect.andThen(zk.sync(page.path), zk.get(page.path)).pipe(
+              Effect.map(({ data }) => new TextDecoder().decode(data) === committed)
+            ))
+        )
+      ).pipe(
+        // The page is gone with its session, or this client came to its end.
+        Effect.mapError(() => error)
+      )
+
+    const decided = (page: Page): void => {
+      page.version += 1
+      page.isInDoubt = false
+    }
+
+    const attempt = (
+      page: Page,
+      operations: ReadonlyArray<Transaction.Operation>
+    ): Effect.Effect<"applied" | "annulled" | "gone", TransactionFailed | OperationError> =>
+      Effect.suspend(() => {
+        page.isInDoubt = true
+        return zk.transaction([...operations, Transaction.set(page.path, committed, page.version)])
+      }).pipe(
+        Effect.map(() => {
+          decided(page)
+          return "applied" as const
+        }),
+        Effect.catchIf(isUnknown, (error) =>
+          Effect.map(settle(page, error), (isApplied) => {
+            decided(page)
+            return isApplied ? "applied" as const : "annulled" as const
+          })),
+        Effect.catchTag("TransactionFailed", (error) => {
+          if (error.index === operations.length) return Effect.succeed("gone" as const)
+          page.isInDoubt = false
+          return Effect.fail(error)
+        }),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (!isUnknown(error)) page.isInDoubt = false
+          })
+        ),
+        Effect.onExit(() =>
+          page.isInDoubt || isClosed ? discard(page.path) : Effect.sync(() => void idle.push(page))
+        )
+      )
+
+    const commit: Ledger["commit"] = (operations) =>
+      Effect.gen(function*() {
+        for (let tries = 1; tries <= largestTries; tries++) {
+          const page = isPossible ? idle.pop() ?? (yield* open) : undefined
+          if (page === undefined) return void (yield* zk.transaction(operations))
+          if ((yield* attempt(page, operations)) === "applied") return
+        }
+        return yield* new ConnectionError({
+          reason: new ConnectionLoss({ detail: `no reply in ${largestTries} tries` }),
+          outcome: "NotApplied",
+          operation: "transaction",
+          path
+        })
+      })
+
+    return { commit: (operations) => slots.withPermit(commit(operations)) }
+  })
