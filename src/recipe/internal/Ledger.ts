@@ -83,7 +83,7 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
         Effect.catchTag("NodeExists", () => Effect.void),
         Effect.map((): Page => ({ path: name, version: 0, isInDoubt: false })),
         Effect.onError(() => discard(name)),
-        Effect.catch((error) => {
+        Effect.catch((error): Effect.Effect<undefined, OperationError> => {
           if (error._tag === "NoAuth" || error._tag === "NoChildrenForEphemerals") isPossible = false
           else if (error._tag === "ConnectionError") {
             if (error.reason._tag !== "EphemeralOnLocalSession") return Effect.fail(error)
