@@ -55,34 +55,26 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
   Effect.gen(function*() {
     const slots = Semaphore.makeUnsafe(largestInFlight)
     const idle: Array<Page> = []
-    const pages = new Set<string>()
     let isPossible = true
     let isClosed = false
 
+    // A page that is in use removes itself afterwards.
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isClosed = true
-        return Effect.forEach(pages, (page) => removed(zk, page), { discard: true })
+        return Effect.forEach(idle.splice(0), ({ path }) => removed(zk, path), { discard: true })
       })
     )
 
-    const discard = (page: string): Effect.Effect<void> =>
-      Effect.suspend(() => {
-        pages.delete(page)
-        return removed(zk, page)
-      })
-
     /** Creates a page; `undefined` where that cannot be. */
     const open: Effect.Effect<Page | undefined, OperationError> = Effect.suspend(() => {
-      if (isClosed) return Effect.succeed(undefined)
       const name = `${path}-__ledger__-${globalThis.crypto.randomUUID().replaceAll("-", "")}`
-      pages.add(name)
       return repeating(zk, zk.create(name, "", { mode: "ephemeral" })).pipe(
         Effect.asVoid,
         // Only the repetition of a create whose reply was lost can meet its own name.
         Effect.catchTag("NodeExists", () => Effect.void),
         Effect.map((): Page => ({ path: name, version: 0, isInDoubt: false })),
-        Effect.onError(() => discard(name)),
+        Effect.onError(() => removed(zk, name)),
         Effect.catch((error): Effect.Effect<undefined, OperationError> => {
           if (error._tag === "NoAuth" || error._tag === "NoChildrenForEphemerals") isPossible = false
           else if (error._tag === "ConnectionError") {
@@ -145,7 +137,7 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
           })
         ),
         Effect.onExit(() =>
-          page.isInDoubt || isClosed ? discard(page.path) : Effect.sync(() => void idle.push(page))
+          page.isInDoubt || isClosed ? removed(zk, page.path) : Effect.sync(() => void idle.push(page))
         )
       )
 
