@@ -28,3 +28,7 @@ export const other = (
   layer: Layer.Layer<ZooKeeper, OperationError>
 ): Effect.Effect<Service, OperationError, Scope.Scope> =>
   Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, ZooKeeper))
+
+/** Everything that was sent before, by this client, has been answered. */
+export const settled = (zk: Service): Effect.Effect<void, OperationError> =>
+  Effect.andThen(zk.sync("/"), Effect.andThen(Effect.yieldNow, zk.sync("/")))
