@@ -80,6 +80,8 @@ export interface Settings {
   /** What precedes the server's number in the names of items. */
   readonly prefix: RegExp
   readonly ready: (children: ReadonlyArray<string>, now: number) => Ready
+  /** Beside which path the pages of the ledger lie. @default path */
+  readonly beside?: string | undefined
   /** Where others claim items, with a znode of the item's name; what is claimed is left to them. */
   readonly claims?: string | undefined
 }
@@ -93,6 +95,10 @@ export const culprit = (failed: TransactionFailed): Effect.Effect<never, OfferEr
 /** Names in the order of their text, as kazoo and Curator sort them, if the server's numbers still tell it. */
 export const inOrder = (names: ReadonlyArray<string>): ReadonlyArray<string> => names.toSorted()
 
+/** Whether the server's number behind the prefix has wrapped. */
+export const isExhausted = (prefix: RegExp) => (name: string): boolean =>
+  prefix.test(name) && name.replace(prefix, "").startsWith("-")
+
 /** The beginning of the names that kazoo gives to items of a priority. */
 export const kazooPrefix = (priority = 100): Effect.Effect<string, BadArguments> =>
   Number.isInteger(priority) && priority >= 0 && priority <= 999
@@ -104,19 +110,23 @@ export const kazooPrefix = (priority = 100): Effect.Effect<string, BadArguments>
 /** Timers have no more than 31 bits; waking up in between does no harm. */
 const longestSleep = 3_600_000
 
+const sleepUntil = (time: number): Effect.Effect<void> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    now < time ? Effect.sleep(Math.min(time - now, longestSleep)) : Effect.void)
+
 /** As long as the scope. */
 export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadArguments, Scope.Scope> =>
   Effect.gen(function*() {
-    const { claims, path, prefix } = settings
+    const { beside, claims, path, prefix } = settings
     yield* ZnodePath.validate(path)
     if (path === "/") {
       return yield* new BadArguments({ argument: "path", value: path, problem: "the root cannot be a queue" })
     }
-    const ledger = yield* Ledger.make(zk, path)
+    const ledger = yield* Ledger.make(zk, beside ?? path)
     const waiting = Semaphore.makeUnsafe(1)
     /** Names that fibers of this client are busy with: no use to compete for them. */
     const busy = new Set<string>()
-    /** Done when a name is free again whose item was not taken. */
+    /** Done when a poller leaves a name whose item it has not taken: the one that waits may have passed it over. */
     let freed = Deferred.makeUnsafe<void>()
     let isEnsured = false
 
@@ -216,16 +226,19 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
         return (yield* claim(item, read.value)) ? Option.some(item) : Option.none()
       })
 
-    const firstOf = (names: ReadonlyArray<string>): Effect.Effect<Option.Option<Item>, TakeError> =>
+    const firstOf = (
+      names: ReadonlyArray<string>,
+      isPolling: boolean
+    ): Effect.Effect<Option.Option<Item>, TakeError> =>
       Effect.gen(function*() {
-        if (names.some((name) => name.replace(prefix, "").startsWith("-") && prefix.test(name))) return yield* new SequenceExhausted({ path })
+        if (names.some(isExhausted(prefix))) return yield* new SequenceExhausted({ path })
         for (const name of names) {
           if (busy.has(name)) continue
           busy.add(name)
           const taken = yield* Effect.onExit(attempt(name), (exit) =>
             Effect.sync(() => {
               busy.delete(name)
-              if (exit._tag === "Success" && Option.isSome(exit.value)) return
+              if (!isPolling || Exit.isSuccess(exit) && Option.isSome(exit.value)) return
               Deferred.doneUnsafe(freed, Exit.void)
               freed = Deferred.makeUnsafe()
             }))
@@ -237,22 +250,23 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
     const poll: Items["poll"] = inPath(Effect.gen(function*() {
       const children = yield* repeating(zk, zk.getChildren(path))
       const { names } = settings.ready(children, yield* Clock.currentTimeMillis)
-      return yield* firstOf(names)
+      return yield* firstOf(names, true)
     })).pipe(Effect.catchTag("NodeExists", Effect.die))
 
     const wait: Items["take"] = Effect.suspend(() =>
       inPath(Effect.scoped(Effect.gen(function*() {
         const anyFreed = Deferred.await(freed)
-        const claimed = claims === undefined
-          ? Effect.never
-          : (yield* repeating(zk, zk.getChildrenAndWatch(claims))).event
+        const claimed = claims === undefined ? undefined : yield* repeating(zk, zk.getChildrenAndWatch(claims))
         const { event, value } = yield* repeating(zk, zk.getChildrenAndWatch(path))
-        const now = yield* Clock.currentTimeMillis
-        const { names, next } = settings.ready(value.children, now)
-        const taken = yield* firstOf(names)
+        const isClaimed = new Set(claimed?.value.children)
+        const { names, next } = settings.ready(
+          value.children.filter((name) => !isClaimed.has(name)),
+          yield* Clock.currentTimeMillis
+        )
+        const taken = yield* firstOf(names, false)
         if (Option.isSome(taken)) return taken
-        const due = next === undefined ? Effect.never : Effect.sleep(Math.min(Math.max(1, next - now), longestSleep))
-        yield* Effect.raceAllFirst([awaiting(zk, Effect.raceFirst(event, claimed)), anyFreed, due])
+        const due = next === undefined ? Effect.never : sleepUntil(next)
+        yield* Effect.raceAllFirst([awaiting(zk, Effect.raceFirst(event, claimed?.event ?? Effect.never)), anyFreed, due])
         return taken
       })))
     ).pipe(

@@ -19,6 +19,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Transaction from "../../Transaction.ts"
+import type { Stat } from "../../Znode.ts"
 import type { OperationError, Service } from "../../ZooKeeper.ts"
 import { ConnectionError, ConnectionLoss, type TransactionFailed } from "../../ZooKeeperError.ts"
 import { removed } from "./Removal.ts"
@@ -26,12 +27,12 @@ import { isUnknown, repeating } from "./Retrying.ts"
 
 export interface Ledger {
   /**
-   * All or nothing, and once. Fails with `TransactionFailed` where an operation
+   * All or nothing, and once. Returns the zxid. Fails with `TransactionFailed` where an operation
    * is refused, and with outcome `Unknown` only where the session ended in between.
    */
   readonly commit: (
     operations: ReadonlyArray<Transaction.Operation>
-  ) => Effect.Effect<void, TransactionFailed | OperationError>
+  ) => Effect.Effect<bigint, TransactionFailed | OperationError>
 }
 
 /** One transaction at a time uses a page; `version` is its version now, unless a transaction is in doubt. */
@@ -49,6 +50,12 @@ const largestTries = 4
 
 const committed = "1"
 const annulled = "0"
+
+/** Where a transaction wrote data, as with a page it always does; 0 where it did not. */
+const zxidOf = (results: ReadonlyArray<string | Stat | void>): bigint => {
+  const written = results.findLast((result) => typeof result === "object")
+  return written?.mzxid ?? 0n
+}
 
 /** For the recipe at a path, as long as the scope. */
 export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Scope.Scope> =>
@@ -87,16 +94,16 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
       )
     })
 
-    /** Whether a transaction was applied whose reply was lost with this error. */
-    const settle = (page: Page, error: ConnectionError): Effect.Effect<boolean, ConnectionError> =>
+    /** The zxid of a transaction whose reply was lost with this error, `undefined` if it was not applied. */
+    const settle = (page: Page, error: ConnectionError): Effect.Effect<bigint | undefined, ConnectionError> =>
       repeating(
         zk,
         zk.set(page.path, annulled, page.version).pipe(
-          Effect.as(false),
+          Effect.as(undefined),
           Effect.catchTag("BadVersion", () =>
             // Who took the version: the transaction, or an annulment whose own reply was lost?
             Effect.andThen(zk.sync(page.path), zk.get(page.path)).pipe(
-              Effect.map(({ data }) => new TextDecoder().decode(data) === committed)
+              Effect.map(({ data, stat }) => new TextDecoder().decode(data) === committed ? stat.mzxid : undefined)
             ))
         )
       ).pipe(
@@ -104,30 +111,26 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
         Effect.mapError(() => error)
       )
 
-    const decided = (page: Page): void => {
-      page.version += 1
-      page.isInDoubt = false
-    }
-
+    /** `undefined` where it was certainly not applied, and is to be tried again. */
     const attempt = (
       page: Page,
       operations: ReadonlyArray<Transaction.Operation>
-    ): Effect.Effect<"applied" | "annulled" | "gone", TransactionFailed | OperationError> =>
+    ): Effect.Effect<bigint | undefined, TransactionFailed | OperationError> =>
       Effect.suspend(() => {
         page.isInDoubt = true
         return zk.transaction([...operations, Transaction.set(page.path, committed, page.version)])
       }).pipe(
-        Effect.map(() => {
-          decided(page)
-          return "applied" as const
-        }),
-        Effect.catchIf(isUnknown, (error) =>
-          Effect.map(settle(page, error), (isApplied) => {
-            decided(page)
-            return isApplied ? "applied" as const : "annulled" as const
-          })),
+        Effect.map(zxidOf),
+        Effect.catchIf(isUnknown, (error) => settle(page, error)),
+        Effect.tap(() =>
+          Effect.sync(() => {
+            page.version += 1
+            page.isInDoubt = false
+          })
+        ),
         Effect.catchTag("TransactionFailed", (error) => {
-          if (error.index === operations.length) return Effect.succeed("gone" as const)
+          // The page is gone, with its session. Nothing was applied.
+          if (error.index === operations.length) return Effect.succeed(undefined)
           page.isInDoubt = false
           return Effect.fail(error)
         }),
@@ -145,8 +148,9 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
       Effect.gen(function*() {
         for (let tries = 1; tries <= largestTries; tries++) {
           const page = isPossible ? idle.pop() ?? (yield* open) : undefined
-          if (page === undefined) return void (yield* zk.transaction(operations))
-          if ((yield* attempt(page, operations)) === "applied") return
+          if (page === undefined) return zxidOf(yield* zk.transaction(operations))
+          const zxid = yield* attempt(page, operations)
+          if (zxid !== undefined) return zxid
         }
         return yield* new ConnectionError({
           reason: new ConnectionLoss({ detail: `no reply in ${largestTries} tries` }),
