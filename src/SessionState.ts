@@ -13,8 +13,10 @@
  *
  * @since 0.1.0
  */
+import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { Host } from "./ConnectionString.ts"
+import type { ConnectionError } from "./ZooKeeperError.ts"
 
 /**
  * There is no session yet; servers are being tried.
@@ -120,4 +122,8 @@ export interface SessionInfo extends SessionCredentials {
   readonly readOnly: boolean
   /** The server that serves it. */
   readonly server: Host
+  /** Whether this very session is sure to be alive, by the clock alone: no round trip, no event needed. */
+  readonly isAlive: Effect.Effect<boolean>
+  /** Fails with `SessionExpired`, `AuthFailed` or `Closed` when this very session has ended, however long ago. */
+  readonly ended: Effect.Effect<never, ConnectionError>
 }

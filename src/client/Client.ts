@@ -35,6 +35,7 @@ import * as Calls from "./Calls.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
 import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
 import type { Session } from "./Session.ts"
+import * as Uuid from "./Uuid.ts"
 import * as Watches from "./Watches.ts"
 
 /** Paths that one multi-read asks for at first; it is halved where the reply is too large. */
@@ -221,15 +222,15 @@ export const make = (options: {
     if (problem !== undefined) return Effect.fail(problem)
     const ttl = ttlOf(mode, settings.ttl)
     if (typeof ttl !== "number") return Effect.fail(ttl)
-    return Effect.suspend(() => {
-      const guid = settings.protected === true ? globalThis.crypto.randomUUID() : undefined
+    const createAs = (guid: string | undefined) => {
       const target = guid === undefined
         ? path
         : ZnodePath.join(ZnodePath.parent(path), `_c_${guid}-${path.slice(path.lastIndexOf("/") + 1)}`)
       const once = createOnce({ path }, target, data, mode, acl, ttl)
       const safe = guid === undefined ? once : createProtected(target, guid, mode, once)
       return settings.makeParents === true ? withParents(target, acl, safe) : safe
-    })
+    }
+    return settings.protected === true ? Effect.flatMap(Uuid.next, createAs) : createAs(undefined)
   }
 
   const create: Service["create"] = (path, data = "", settings) => {

@@ -209,11 +209,14 @@ export class Session {
 
   get info(): SessionInfo | undefined {
     if (!this.ready || this.server === undefined) return undefined
+    const { ended, id } = this
     return {
       ...this.resumable,
       timeout: this.timeout,
       readOnly: this.readOnly,
-      server: this.server
+      server: this.server,
+      isAlive: Effect.sync(() => this.id === id && this.isAlive),
+      ended: Deferred.await(ended)
     }
   }
 

@@ -33,8 +33,9 @@ import type { Stat } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, ZooKeeper } from "../ZooKeeper.ts"
 import { BadArguments } from "../ZooKeeperError.ts"
+import * as Uuid from "../client/Uuid.ts"
 import { held, uniqueName } from "./internal/Ephemeral.ts"
-import { removed } from "./internal/Removal.ts"
+import * as Removal from "./internal/Removal.ts"
 import { awaiting, repeating } from "./internal/Retrying.ts"
 
 /**
@@ -216,15 +217,16 @@ export const make = Effect.fnUntraced(function*(
 
   const enter: DoubleBarrier["enter"] = Effect.gen(function*() {
     const scope = yield* Scope.Scope
-    const name = layout === "kazoo" ? uniqueName() : globalThis.crypto.randomUUID()
+    const name = yield* layout === "kazoo" ? uniqueName : Uuid.next
     const own = ZnodePath.join(path, name)
+    const withdraw = Removal.inBackground(zk, Removal.untilGone(zk, own))
     yield* repeating(zk, zk.ensurePath(path))
     let isIn = true
-    yield* Scope.addFinalizer(scope, Effect.suspend(() => isIn ? removed(zk, own) : Effect.void))
+    yield* Scope.addFinalizer(scope, Effect.suspend(() => isIn ? withdraw : Effect.void))
     const round = yield* Effect.onError(waitForAll(name), () =>
       Effect.suspend(() => {
         isIn = false
-        return removed(zk, own)
+        return withdraw
       }))
     return {
       path: own,
@@ -232,7 +234,7 @@ export const make = Effect.fnUntraced(function*(
         Effect.onExit((exit) =>
           Effect.suspend(() => {
             isIn = false
-            return exit._tag === "Success" ? Effect.void : removed(zk, own)
+            return exit._tag === "Success" ? Effect.void : withdraw
           })
         )
       )

@@ -28,7 +28,6 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -39,10 +38,11 @@ import * as Transaction from "../Transaction.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, type Data, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
 import { BadArguments, type ConnectionError, type NoAuth, TransactionFailed } from "../ZooKeeperError.ts"
+import { SequenceExhausted } from "./Grant.ts"
 import { uniqueName } from "./internal/Ephemeral.ts"
 import * as Items from "./internal/Items.ts"
 import * as Ledger from "./internal/Ledger.ts"
-import { undone } from "./internal/Removal.ts"
+import * as Removal from "./internal/Removal.ts"
 import { awaiting, isUnknown, repeating, retrying } from "./internal/Retrying.ts"
 import type * as Queue from "./Queue.ts"
 
@@ -75,7 +75,7 @@ export class ClaimLost extends Schema.TaggedError<ClaimLost>("~effect-zookeeper/
  * @category errors
  * @since 0.1.0
  */
-export type TakeError = Items.SequenceExhausted | Exclude<CreateError, { readonly _tag: "NodeExists" }>
+export type TakeError = SequenceExhausted | Exclude<CreateError, { readonly _tag: "NodeExists" }>
 
 /**
  * An item that this taker alone works on.
@@ -189,7 +189,7 @@ export const make = Effect.fnUntraced(function*(
   const items = yield* Items.make(zk, { path: entries, beside: path, ...kazoo })
   const ledger = yield* Ledger.make(zk, path)
   const waiting = Semaphore.makeUnsafe(1)
-  const id = uniqueName()
+  const id = yield* uniqueName
   /** Names that fibers of this client are about to claim: no use to compete for them. */
   const busy = new Set<string>()
   /** Done when a poller leaves a name whose item it has not claimed: the one that waits may have passed it over. */
@@ -197,14 +197,17 @@ export const make = Effect.fnUntraced(function*(
 
   const ensure = Effect.andThen(repeating(zk, zk.ensurePath(entries)), repeating(zk, zk.ensurePath(taken)))
 
-  const claimOnce = ({ data, name, version, witness }: Candidate): Effect.Effect<Option.Option<bigint>, TakeError> =>
+  const claimOnce = (
+    { data, name, version, witness }: Candidate,
+    claimed: () => void
+  ): Effect.Effect<Option.Option<bigint>, TakeError> =>
     retrying(
       zk,
       ledger.commit([
         Transaction.set(ZnodePath.join(entries, name), data, version),
         Transaction.create(ZnodePath.join(taken, name), id, { mode: "ephemeral" }),
         Transaction.create(witness, "", { mode: "ephemeral" })
-      ])
+      ], claimed)
     ).pipe(
       Effect.map(Option.some),
       Effect.catchTag("TransactionFailed", (failed): Effect.Effect<Option.Option<bigint>, TakeError> => {
@@ -224,24 +227,23 @@ export const make = Effect.fnUntraced(function*(
       Effect.catchIf(isUnknown, () => Effect.succeedNone)
     )
 
-  const undo = ({ name, witness }: Candidate): ReadonlyArray<Transaction.Operation> => [
-    Transaction.remove(witness),
-    Transaction.remove(ZnodePath.join(taken, name))
-  ]
-
-  const released = (candidate: Candidate): Effect.Effect<void> => undone(zk, undo(candidate))
-
-  /** Goes on whatever becomes of the caller: a claim that nobody waits for any more is released. */
-  const claim = (candidate: Candidate): Effect.Effect<Option.Option<bigint>, TakeError> =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.flatMap(Effect.forkDetach(claimOnce(candidate), { startImmediately: true }), (fiber) =>
-        Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
-          Effect.forkDetach(
-            Effect.flatMap(Fiber.await(fiber), (exit) =>
-              Exit.isSuccess(exit) && Option.isSome(exit.value) ? released(candidate) : Effect.void),
-            { startImmediately: true }
-          )))
+  /** In the background, until the claim is gone or its session is. */
+  const released = ({ name, witness }: Candidate): Effect.Effect<void> =>
+    Removal.inBackground(
+      zk,
+      Removal.persist(zk.transaction([Transaction.remove(witness), Transaction.remove(ZnodePath.join(taken, name))]))
+        .pipe(Effect.asVoid, Effect.catchTag("TransactionFailed", () => Effect.void))
     )
+
+  /** A claim that was sent is seen through whatever becomes of the caller; then it is released. */
+  const claim = (candidate: Candidate): Effect.Effect<Option.Option<bigint>, TakeError> =>
+    Effect.suspend(() => {
+      let isOurs = false
+      const claiming = claimOnce(candidate, () => {
+        isOurs = true
+      })
+      return Items.abandoning(claiming, Effect.suspend(() => isOurs ? released(candidate) : Effect.void))
+    })
 
   const claimed = (candidate: Candidate, token: bigint): Effect.Effect<Claim, never, Scope.Scope> =>
     Effect.gen(function*() {
@@ -364,7 +366,7 @@ export const make = Effect.fnUntraced(function*(
         name,
         data: read.value.data,
         version: read.value.stat.version,
-        witness: `${path}-__claim__-${uniqueName()}`
+        witness: `${path}-__claim__-${yield* uniqueName}`
       }
       // From the claim on to its finalizer nothing may come in between.
       return yield* Effect.uninterruptibleMask((restore) =>
@@ -385,7 +387,7 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.Effect<Option.Option<Claim>, TakeError, Scope.Scope> =>
     Effect.gen(function*() {
       const isTaken = new Set(claims)
-      if (names.some(Items.isExhausted(kazoo.prefix))) return yield* new Items.SequenceExhausted({ path: entries })
+      if (names.some(Items.isExhausted(kazoo.prefix))) return yield* new SequenceExhausted({ path: entries })
       for (const name of Items.inOrder(names)) {
         if (isTaken.has(name) || busy.has(name)) continue
         busy.add(name)

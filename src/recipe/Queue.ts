@@ -53,24 +53,6 @@ export const ItemInDoubt = Items.ItemInDoubt
 export type ItemInDoubt = Items.ItemInDoubt
 
 /**
- * More than 2147483647 items were offered: the server's numbers have wrapped and
- * no longer tell the order. Nothing is taken any more.
- *
- * @category errors
- * @since 0.1.0
- */
-export const SequenceExhausted = Items.SequenceExhausted
-
-/**
- * More than 2147483647 items were offered: the server's numbers have wrapped and
- * no longer tell the order. Nothing is taken any more.
- *
- * @category errors
- * @since 0.1.0
- */
-export type SequenceExhausted = Items.SequenceExhausted
-
-/**
  * What an offer can fail with. Nothing was added then, unless it is a
  * `ConnectionError` with outcome `Unknown`.
  *
@@ -81,7 +63,8 @@ export type OfferError = Items.OfferError
 
 /**
  * What a take can fail with. Nothing was taken then, unless it is
- * {@link ItemInDoubt}.
+ * {@link ItemInDoubt}. `SequenceExhausted`: the server's numbers have wrapped and
+ * no longer tell the order; nothing is taken any more.
  *
  * @category errors
  * @since 0.1.0

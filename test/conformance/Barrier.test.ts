@@ -1,4 +1,4 @@
-import { assert, describe, inject, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -8,17 +8,13 @@ import { OpCode } from "../../src/jute/OpCode.ts"
 import * as Barrier from "../../src/recipe/Barrier.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
-import { layer, ZooKeeper } from "../../src/ZooKeeper.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import { connect, shared } from "../support/Clients.ts"
 import { atEveryRequest, cutAt, eventually, expire, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
 import { barrier } from "./barrier.ts"
+import { onEveryServer } from "./servers.ts"
 
-const hosts = inject("zookeeper")
-
-if (hosts !== undefined) {
-  barrier("barriers on a real server", ({ chroot = "", ...settings } = {}) =>
-    layer({ hosts: `${hosts}${chroot}`, ...settings }))
-}
+onEveryServer("barriers", barrier)
 
 const barrierOf = (zk: World["zk"], path: string) => Effect.provideService(Barrier.make(path), ZooKeeper, zk)
 

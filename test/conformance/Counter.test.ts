@@ -1,4 +1,4 @@
-import { assert, describe, inject, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
@@ -6,17 +6,13 @@ import type * as Scope from "effect/Scope"
 import * as Acl from "../../src/Acl.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as Counter from "../../src/recipe/Counter.ts"
-import { layer, ZooKeeper } from "../../src/ZooKeeper.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import { connect, shared, untilState } from "../support/Clients.ts"
 import { atEveryRequest, cutAt, eventually, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
 import { counter } from "./counter.ts"
+import { onEveryServer } from "./servers.ts"
 
-const hosts = inject("zookeeper")
-
-if (hosts !== undefined) {
-  counter("counter on a real server", ({ chroot = "", ...settings } = {}) =>
-    layer({ hosts: `${hosts}${chroot}`, ...settings }))
-}
+onEveryServer("counter", counter)
 
 const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.Multi
 

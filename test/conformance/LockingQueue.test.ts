@@ -1,4 +1,4 @@
-import { assert, describe, inject, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -7,18 +7,14 @@ import * as Scope from "effect/Scope"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as LockingQueue from "../../src/recipe/LockingQueue.ts"
 import * as Transaction from "../../src/Transaction.ts"
-import { layer, ZooKeeper } from "../../src/ZooKeeper.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import { connect, shared, untilState } from "../support/Clients.ts"
 import { atEveryRequest, cutAt, eventually, expire, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
 import { lockingQueue } from "./lockingQueue.ts"
+import { onEveryServer } from "./servers.ts"
 import { text } from "./recipes.ts"
 
-const hosts = inject("zookeeper")
-
-if (hosts !== undefined) {
-  lockingQueue("locking queue on a real server", ({ chroot = "", ...settings } = {}) =>
-    layer({ hosts: `${hosts}${chroot}`, ...settings }))
-}
+onEveryServer("locking queue", lockingQueue)
 
 const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.Multi
 

@@ -18,7 +18,7 @@ import type {
   QuotaExceeded,
   TransactionFailed
 } from "../../src/ZooKeeperError.ts"
-import { operations } from "./operations.ts"
+import { operations } from "../../src/testing/Operations.ts"
 
 const hosts = inject("zookeeper")
 

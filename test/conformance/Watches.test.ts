@@ -21,14 +21,16 @@ import { ErrorCode } from "../../src/jute/ErrorCode.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import * as Proxy from "../support/Proxy.ts"
-import { names, record, text } from "../support/Recording.ts"
+import { names, record, text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
-import { line, watches } from "./watches.ts"
+import { line, watches } from "../../src/testing/Watches.ts"
 
 const { none, some } = Option
 const hosts = inject("zookeeper")
 
-if (hosts !== undefined) watches("real server", ZooKeeper.layer({ hosts }))
+if (hosts !== undefined) {
+  watches("real server", ({ chroot = "", ...settings } = {}) => ZooKeeper.layer({ hosts: `${hosts}${chroot}`, ...settings }))
+}
 
 const port = Number(hosts?.split(",")[0]?.split(":").at(-1))
 

@@ -5,7 +5,7 @@ import * as Fiber from "effect/Fiber"
 import * as Barrier from "../../src/recipe/Barrier.ts"
 import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import type { Connect } from "./operations.ts"
+import type { Connect } from "../../src/testing/Connect.ts"
 import { here, other, settled, text } from "./recipes.ts"
 
 export const barrier = (title: string, connect: Connect): void => {

@@ -4,8 +4,8 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Counter from "../../src/recipe/Counter.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { record } from "../support/Recording.ts"
-import type { Connect } from "./operations.ts"
+import { record } from "../../src/testing/Recording.ts"
+import type { Connect } from "../../src/testing/Connect.ts"
 import { here, other, text } from "./recipes.ts"
 
 const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex")

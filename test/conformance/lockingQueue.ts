@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as LockingQueue from "../../src/recipe/LockingQueue.ts"
 import * as Transaction from "../../src/Transaction.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import type { Connect } from "./operations.ts"
+import type { Connect } from "../../src/testing/Connect.ts"
 import { here, other, settled, text } from "./recipes.ts"
 
 export const lockingQueue = (title: string, connect: Connect): void => {

@@ -10,7 +10,7 @@ import { TestClock } from "effect/testing"
 import * as DistributedQueue from "../../src/recipe/DistributedQueue.ts"
 import * as Queue from "../../src/recipe/Queue.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import type { Connect } from "./operations.ts"
+import type { Connect } from "../../src/testing/Connect.ts"
 import { bytes, here, other, text } from "./recipes.ts"
 
 const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex")

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Uuid from "../../client/Uuid.ts"
 import * as Transaction from "../../Transaction.ts"
 import type { Stat } from "../../Znode.ts"
 import type { CreateError, Service } from "../../ZooKeeper.ts"
@@ -12,7 +13,7 @@ import { repeating } from "./Retrying.ts"
 export type HoldError = Exclude<CreateError, { readonly _tag: "NodeExists" }>
 
 /** 32 hex digits, as kazoo's. */
-export const uniqueName = (): string => globalThis.crypto.randomUUID().replaceAll("-", "")
+export const uniqueName: Effect.Effect<string> = Effect.map(Uuid.next, (uuid) => uuid.replaceAll("-", ""))
 
 /**
  * Sees to it that the znode is there and belongs to the current session: it is

@@ -19,6 +19,7 @@ import type { Znode } from "../../Znode.ts"
 import * as ZnodePath from "../../ZnodePath.ts"
 import type { CreateError, Data, OperationError, Service } from "../../ZooKeeper.ts"
 import { BadArguments, ConnectionError, type NoAuth, type TransactionFailed } from "../../ZooKeeperError.ts"
+import { SequenceExhausted } from "../Grant.ts"
 import * as Ledger from "./Ledger.ts"
 import { awaiting, isUnknown, repeating, retrying } from "./Retrying.ts"
 
@@ -35,16 +36,6 @@ export class ItemInDoubt extends Schema.TaggedError<ItemInDoubt>(`${TypeId}/Item
 }) {
   override get message() {
     return `${this.path} was removed either by us or by another taker: no answer came, and the session has ended`
-  }
-}
-
-/** Re-exported by the queues. */
-export class SequenceExhausted extends Schema.TaggedError<SequenceExhausted>(`${TypeId}/SequenceExhausted`)(
-  "SequenceExhausted",
-  { path: Schema.String }
-) {
-  override get message() {
-    return `More than 2147483647 znodes were created in ${this.path}: names no longer tell the order. Use another path`
   }
 }
 
@@ -110,6 +101,20 @@ export const kazooPrefix = (priority = 100): Effect.Effect<string, BadArguments>
 /** Timers have no more than 31 bits; waking up in between does no harm. */
 const longestSleep = 3_600_000
 
+/**
+ * Runs an effect that may take long to be interrupted. The caller is not kept
+ * waiting: what is to be undone is undone in the background.
+ */
+export const abandoning = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  undo: Effect.Effect<void>
+): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.forkDetach(Effect.interruptible(effect), { startImmediately: true }), (fiber) =>
+      Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
+        Effect.forkDetach(Effect.andThen(Fiber.interrupt(fiber), undo), { startImmediately: true })))
+  )
+
 const sleepUntil = (time: number): Effect.Effect<void> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) =>
     now < time ? Effect.sleep(Math.min(time - now, longestSleep)) : Effect.void)
@@ -169,13 +174,13 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
       )
 
     /** Whether the item is ours now. */
-    const remove = (item: Item, { stat }: Znode): Effect.Effect<boolean, TakeError> =>
+    const remove = (item: Item, { stat }: Znode, removed: () => void): Effect.Effect<boolean, TakeError> =>
       Effect.gen(function*() {
         const at = ZnodePath.join(path, item.name)
         const operations = [Transaction.remove(at, stat.version), ...unclaimed(item.name)]
         let doubt: ConnectionError | undefined
         for (let tries = 0; tries < 4; tries++) {
-          const outcome = yield* retrying(zk, ledger.commit(operations)).pipe(
+          const outcome = yield* retrying(zk, ledger.commit(operations, removed)).pipe(
             Effect.as("removed" as const),
             Effect.catchTag("TransactionFailed", (failed): Effect.Effect<"refused", TakeError> => {
               switch (failed.error._tag) {
@@ -204,16 +209,16 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
         Effect.ignore
       )
 
-    /** Goes on whatever becomes of the caller: an item that nobody waits for any more goes back to its place. */
+    /** A removal that was sent is seen through whatever becomes of the caller; then the item goes back to its place. */
     const claim = (item: Item, znode: Znode): Effect.Effect<boolean, TakeError> =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(Effect.forkDetach(remove(item, znode), { startImmediately: true }), (fiber) =>
-          Effect.onInterrupt(restore(Fiber.join(fiber)), () =>
-            Effect.forkDetach(
-              Effect.flatMap(Fiber.join(fiber), (isOurs) => isOurs ? putBack(item) : Effect.void).pipe(Effect.ignore),
-              { startImmediately: true }
-            )))
-      )
+      Effect.suspend(() => {
+        let isOurs = false
+        const removal = remove(item, znode, () => {
+          isOurs = true
+        })
+        const orPutBack = Effect.suspend(() => isOurs ? putBack(item) : Effect.void)
+        return abandoning(removal, orPutBack)
+      })
 
     const attempt = (name: string): Effect.Effect<Option.Option<Item>, TakeError> =>
       Effect.gen(function*() {

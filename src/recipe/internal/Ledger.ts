@@ -22,16 +22,21 @@ import * as Transaction from "../../Transaction.ts"
 import type { Stat } from "../../Znode.ts"
 import type { OperationError, Service } from "../../ZooKeeper.ts"
 import { ConnectionError, ConnectionLoss, type TransactionFailed } from "../../ZooKeeperError.ts"
-import { removed } from "./Removal.ts"
+import { uniqueName } from "./Ephemeral.ts"
+import * as Removal from "./Removal.ts"
 import { isUnknown, repeating } from "./Retrying.ts"
 
 export interface Ledger {
   /**
    * All or nothing, and once. Returns the zxid. Fails with `TransactionFailed` where an operation
    * is refused, and with outcome `Unknown` only where the session ended in between.
+   *
+   * Interruption leaves a transaction to itself that was sent, unless it is firm:
+   * then its outcome is waited for, and `firmly` is called if it was applied.
    */
   readonly commit: (
-    operations: ReadonlyArray<Transaction.Operation>
+    operations: ReadonlyArray<Transaction.Operation>,
+    firmly?: (zxid: bigint) => void
   ) => Effect.Effect<bigint, TransactionFailed | OperationError>
 }
 
@@ -65,23 +70,26 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
     let isPossible = true
     let isClosed = false
 
+    const remove = ({ path }: Pick<Page, "path">): Effect.Effect<void> =>
+      Removal.inBackground(zk, Removal.untilGone(zk, path))
+
     // A page that is in use removes itself afterwards.
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => {
         isClosed = true
-        return Effect.forEach(idle.splice(0), ({ path }) => removed(zk, path), { discard: true })
+        return Effect.forEach(idle.splice(0), remove, { concurrency: "unbounded", discard: true })
       })
     )
 
     /** Creates a page; `undefined` where that cannot be. */
-    const open: Effect.Effect<Page | undefined, OperationError> = Effect.suspend(() => {
-      const name = `${path}-__ledger__-${globalThis.crypto.randomUUID().replaceAll("-", "")}`
+    const open: Effect.Effect<Page | undefined, OperationError> = Effect.flatMap(uniqueName, (unique) => {
+      const name = `${path}-__ledger__-${unique}`
       return repeating(zk, zk.create(name, "", { mode: "ephemeral" })).pipe(
         Effect.asVoid,
         // Only the repetition of a create whose reply was lost can meet its own name.
         Effect.catchTag("NodeExists", () => Effect.void),
         Effect.map((): Page => ({ path: name, version: 0, isInDoubt: false })),
-        Effect.onError(() => removed(zk, name)),
+        Effect.onError(() => remove({ path: name })),
         Effect.catch((error): Effect.Effect<undefined, OperationError> => {
           if (error._tag === "NoAuth" || error._tag === "NoChildrenForEphemerals") isPossible = false
           else if (error._tag === "ConnectionError") {
@@ -140,16 +148,19 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
           })
         ),
         Effect.onExit(() =>
-          page.isInDoubt || isClosed ? removed(zk, page.path) : Effect.sync(() => void idle.push(page))
+          page.isInDoubt || isClosed ? remove(page) : Effect.sync(() => void idle.push(page))
         )
       )
 
-    const commit: Ledger["commit"] = (operations) =>
+    const commit: Ledger["commit"] = (operations, firmly) =>
       Effect.gen(function*() {
         for (let tries = 1; tries <= largestTries; tries++) {
           const page = isPossible ? idle.pop() ?? (yield* open) : undefined
-          if (page === undefined) return zxidOf(yield* zk.transaction(operations))
-          const zxid = yield* attempt(page, operations)
+          const once = page === undefined ? Effect.map(zk.transaction(operations), zxidOf) : attempt(page, operations)
+          const zxid = yield* firmly === undefined ? once : Effect.uninterruptible(Effect.tap(once, (zxid) =>
+            Effect.sync(() => {
+              if (zxid !== undefined) firmly(zxid)
+            })))
           if (zxid !== undefined) return zxid
         }
         return yield* new ConnectionError({
@@ -160,5 +171,5 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
         })
       })
 
-    return { commit: (operations) => slots.withPermit(commit(operations)) }
+    return { commit: (operations, firmly) => slots.withPermit(commit(operations, firmly)) }
   })

@@ -14,11 +14,11 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import * as Acl from "../../src/Acl.ts"
-import * as Transaction from "../../src/Transaction.ts"
-import type { CreateMode, Stat, Znode } from "../../src/Znode.ts"
-import * as ZnodePath from "../../src/ZnodePath.ts"
-import { type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
+import * as Acl from "../Acl.ts"
+import * as Transaction from "../Transaction.ts"
+import type { CreateMode, Stat, Znode } from "../Znode.ts"
+import * as ZnodePath from "../ZnodePath.ts"
+import { type Service, ZooKeeper } from "../ZooKeeper.ts"
 import {
   BadArguments,
   BadVersion,
@@ -31,13 +31,8 @@ import {
   NotEmpty,
   QuotaExceeded,
   type TransactionFailed
-} from "../../src/ZooKeeperError.ts"
-
-/** What a test asks of its client, beyond the server. */
-export type Settings = Partial<Omit<Options, "hosts" | "dial">> & { readonly chroot?: string }
-
-/** A client of the server under test. */
-export type Connect = (settings?: Settings) => Layer.Layer<ZooKeeper, BadArguments | ConnectionError>
+} from "../ZooKeeperError.ts"
+import type { Connect, Settings } from "./Connect.ts"
 
 const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 

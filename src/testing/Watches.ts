@@ -12,10 +12,11 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomUUID } from "node:crypto"
-import type { WatchEvent } from "../../src/WatchEvent.ts"
-import { type OperationError, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
-import { names, record, text } from "../support/Recording.ts"
+import type { WatchEvent } from "../WatchEvent.ts"
+import { type OperationError, type Service, ZooKeeper } from "../ZooKeeper.ts"
+import type { NoAuth } from "../ZooKeeperError.ts"
+import type { Connect } from "./Connect.ts"
+import { names, record, text } from "./Recording.ts"
 
 const { none, some } = Option
 
@@ -46,9 +47,8 @@ const laterThanRead = (changer: Service, watcher: Service, root: string) =>
     yield* changer.sync(root)
   })
 
-/** The behaviours against the servers of a layer; each build of it is another client. */
-export const watches = (name: string, layer: Layer.Layer<ZooKeeper, OperationError>): void => {
-  const client = Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, ZooKeeper))
+export const watches = (name: string, connect: Connect): void => {
+  const client = Effect.suspend(() => Effect.map(Layer.build(Layer.fresh(connect())), Context.get(ZooKeeper)))
 
   const test = <E>(
     title: string,
@@ -63,7 +63,7 @@ export const watches = (name: string, layer: Layer.Layer<ZooKeeper, OperationErr
       Effect.gen(function*() {
         const watcher = yield* client
         const changer = yield* client
-        const root = yield* changer.create(`/watches-${randomUUID()}`)
+        const root = yield* changer.create(`/watches-${globalThis.crypto.randomUUID()}`)
         yield* body({ watcher, changer, root })
         yield* changer.deleteRecursive(root)
       }))
@@ -542,7 +542,7 @@ export const watches = (name: string, layer: Layer.Layer<ZooKeeper, OperationErr
           yield* Scope.close(scope, Exit.void)
           const late = [Stream.runDrain(closing.watch(root)), Stream.runDrain(closing.changes(root))]
           for (const end of [persistent.end, data.end, children.end, Effect.asVoid(once.event), ...late]) {
-            const error = yield* Effect.flip<void, OperationError | { readonly _tag: "NoAuth" }, never>(end)
+            const error = yield* Effect.flip<void, OperationError | NoAuth, never>(end)
             assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "Closed")
           }
         }))

@@ -1,0 +1,141 @@
+/**
+ * A TCP port in front of the in-memory server, through Node.
+ *
+ * Nothing that a peer does may cost more than its own connection: one that
+ * sends and does not read is not read from, one that reads nothing of what it
+ * is sent is dropped, and so is one that begins no session in time or does not
+ * hang up when it was told to.
+ */
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import * as Net from "node:net"
+import type { Network } from "./Network.ts"
+
+/** In bytes: beyond it a peer that does not read is not read from. */
+const readPause = 1 << 20
+/** In bytes: beyond it a peer that does not read is dropped. Twice the largest reply that servers make by default. */
+const writeLimit = 64 << 20
+/** In ms: as long as ZooKeeper waits for a session (`zookeeper.nio.sessionlessCnxnTimeout`). */
+const sessionlessTimeout = 10_000
+/** In ms: how long a peer has to hang up behind the last bytes. */
+const lingerTimeout = 2000
+
+interface Accepted {
+  readonly socket: Net.Socket
+  /** In ms by the clock: dropped from then on, if it has no session. */
+  readonly sessionDue: number
+  /** In ms by the clock: dropped from then on. */
+  closeDue: number
+  readonly hasSession: () => boolean
+}
+
+class Port {
+  readonly sockets = new Set<Accepted>()
+  readonly server: Net.Server
+  private readonly network: Network
+
+  constructor(network: Network) {
+    this.network = network
+    this.server = Net.createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.accept(socket))
+  }
+
+  private now(): number {
+    return this.network.clock.currentTimeMillisUnsafe()
+  }
+
+  private accept(socket: Net.Socket): void {
+    const address = this.server.address()
+    const client = { sessionId: 0n }
+    const accepted: Accepted = {
+      socket,
+      sessionDue: this.now() + sessionlessTimeout,
+      closeDue: Infinity,
+      hasSession: () => client.sessionId !== 0n
+    }
+    socket.on("error", () => socket.destroy())
+    const peer = this.network.accept({
+      remoteAddress: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""),
+      listener: typeof address === "object" && address !== null ? nameOf(address) : "",
+      send: (bytes) => {
+        if (socket.destroyed || socket.writableEnded) return
+        socket.write(bytes)
+        if (socket.writableLength > writeLimit) socket.destroy()
+        else if (socket.writableLength > readPause) socket.pause()
+      },
+      close: () => {
+        accepted.closeDue = this.now() + lingerTimeout
+        // What is on its way here is read: unread bytes would make a reset of the end, and a reset loses the last reply.
+        socket.resume().end()
+      }
+    }, client)
+    if (peer === undefined) return void socket.resetAndDestroy()
+    this.sockets.add(accepted)
+    socket.on("data", (chunk) => peer.receive(chunk))
+    socket.on("drain", () => socket.resume())
+    socket.on("end", () => {
+      peer.closed()
+      socket.end()
+    })
+    socket.on("close", () => {
+      this.sockets.delete(accepted)
+      peer.closed()
+    })
+  }
+
+  /** Drops what is overdue. */
+  sweep(): void {
+    const now = this.now()
+    for (const { closeDue, hasSession, sessionDue, socket } of this.sockets) {
+      if (now >= closeDue || now >= sessionDue && !hasSession()) socket.destroy()
+    }
+  }
+
+  close(): void {
+    this.server.close()
+    for (const { socket } of this.sockets) socket.destroySoon()
+  }
+
+  destroy(): void {
+    for (const { socket } of this.sockets) socket.destroy()
+  }
+}
+
+const nameOf = ({ address, family, port }: Net.AddressInfo): string =>
+  family === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`
+
+const listening = (port: Port, options: Net.ListenOptions): Effect.Effect<void, NodeJS.ErrnoException> =>
+  Effect.callback((resume) => {
+    port.server.once("error", (error) => resume(Effect.fail(error)))
+    port.server.listen(options, () => resume(Effect.void))
+  })
+
+const closed = (port: Port): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    port.server.once("close", () => resume(Effect.void))
+    port.close()
+  }).pipe(
+    Effect.timeoutOption(lingerTimeout),
+    Effect.andThen(Effect.sync(() => port.destroy())),
+    Effect.asVoid
+  )
+
+/** Listens for as long as the scope is open; returns the address. */
+export const listen = (network: Network, options: { readonly port: number; readonly host: string }): Effect.Effect<
+  { readonly port: number; readonly name: string },
+  NodeJS.ErrnoException,
+  Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const port = yield* Effect.acquireRelease(
+      Effect.gen(function*() {
+        const opened = new Port(network)
+        yield* listening(opened, options)
+        return opened
+      }),
+      closed
+    )
+    yield* Effect.forkScoped(Effect.repeat(Effect.sync(() => port.sweep()), Schedule.spaced("1 second")))
+    const address = port.server.address() as Net.AddressInfo
+    return { port: address.port, name: nameOf(address) }
+  })
