@@ -89,11 +89,10 @@ describe.skipIf(shared === undefined)("queues: faults", () => {
       for (const lost of [false, true]) {
         for (let index = 0, reached = true; reached; index++) {
           const path = `${root}/queue-${lost}-${index}`
-          const queue = yield* Effect.scoped(Effect.gen(function*() {
+          yield* Effect.scoped(Effect.gen(function*() {
             const queue = yield* queueOf(witness, path)
             yield* queue.offer("first")
             yield* queue.offer("second")
-            return queue
           }))
           let taken: Uint8Array | undefined
           reached = yield* interruptedAt(
