@@ -117,7 +117,7 @@ export const listen = (options: Options = {}): Effect.Effect<Service, ListenErro
   Effect.gen(function*() {
     const { host = "127.0.0.1", port = 2181, requestLog = 10_000, size = 1, ...serverOptions } = options
     const server = yield* Server.make(serverOptions)
-    const network = yield* Network.make(server, { requestLog, maxBuffer: serverOptions.maxBuffer ?? 0xf_ffff })
+    const network = yield* Network.make(server, { requestLog })
     const addresses = yield* Effect.forEach(Array.from({ length: size }, (_, index) => index), (index) => {
       const wanted = port === 0 ? 0 : port + index
       return Effect.mapError(

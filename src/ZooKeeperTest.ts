@@ -548,9 +548,9 @@ export const make = ({ requestLog = 10_000, size = 1, ...options }: EnsembleOpti
   Scope.Scope
 > =>
   Effect.gen(function*() {
-    const server = yield* Server.make(options)
-    const network = yield* Network.make(server, { requestLog, maxBuffer: options.maxBuffer ?? 0xf_ffff })
-    return fromNetwork(network, Array.from({ length: size }, (_, index) => `memory${index + 1}:2181`))
+    const hosts = Array.from({ length: size }, (_, index) => `memory${index + 1}:2181`)
+    const server = yield* Server.make({ members: hosts, ...options })
+    return fromNetwork(yield* Network.make(server, { requestLog }), hosts)
   })
 
 /**

@@ -54,7 +54,7 @@ export class Connection implements Peer {
 
   // --- In
 
-  receive(bytes: Uint8Array): void {
+  readonly receive = (bytes: Uint8Array): void => {
     if (this.state !== "open") return
     try {
       if (!this.inbox.push(bytes)) this.close()
@@ -66,7 +66,7 @@ export class Connection implements Peer {
     this.server.flush()
   }
 
-  closed(): void {
+  readonly closed = (): void => {
     if (this.state === "closed") return
     this.state = "closed"
     this.server.forget(this)

@@ -3,8 +3,7 @@
  *
  * Nothing that a peer does may cost more than its own connection: one that
  * sends and does not read is not read from, one that reads nothing of what it
- * is sent is dropped, and so is one that begins no session in time or does not
- * hang up when it was told to.
+ * is sent is dropped, and so is one that does not hang up when it was told to.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -16,18 +15,13 @@ import type { Network } from "./Network.ts"
 const readPause = 1 << 20
 /** In bytes: beyond it a peer that does not read is dropped. Twice the largest reply that servers make by default. */
 const writeLimit = 64 << 20
-/** In ms: as long as ZooKeeper waits for a session (`zookeeper.nio.sessionlessCnxnTimeout`). */
-const sessionlessTimeout = 10_000
 /** In ms: how long a peer has to hang up behind the last bytes. */
 const lingerTimeout = 2000
 
 interface Accepted {
   readonly socket: Net.Socket
-  /** In ms by the clock: dropped from then on, if it has no session. */
-  readonly sessionDue: number
   /** In ms by the clock: dropped from then on. */
   closeDue: number
-  readonly hasSession: () => boolean
 }
 
 class Port {
@@ -46,13 +40,7 @@ class Port {
 
   private accept(socket: Net.Socket): void {
     const address = this.server.address()
-    const client = { sessionId: 0n }
-    const accepted: Accepted = {
-      socket,
-      sessionDue: this.now() + sessionlessTimeout,
-      closeDue: Infinity,
-      hasSession: () => client.sessionId !== 0n
-    }
+    const accepted: Accepted = { socket, closeDue: Infinity }
     socket.on("error", () => socket.destroy())
     const peer = this.network.accept({
       remoteAddress: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""),
@@ -68,7 +56,7 @@ class Port {
         // What is on its way here is read: unread bytes would make a reset of the end, and a reset loses the last reply.
         socket.resume().end()
       }
-    }, client)
+    }, { sessionId: 0n })
     if (peer === undefined) return void socket.resetAndDestroy()
     this.sockets.add(accepted)
     socket.on("data", (chunk) => peer.receive(chunk))
@@ -86,9 +74,7 @@ class Port {
   /** Drops what is overdue. */
   sweep(): void {
     const now = this.now()
-    for (const { closeDue, hasSession, sessionDue, socket } of this.sockets) {
-      if (now >= closeDue || now >= sessionDue && !hasSession()) socket.destroy()
-    }
+    for (const { closeDue, socket } of this.sockets) if (now >= closeDue) socket.destroy()
   }
 
   close(): void {

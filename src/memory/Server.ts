@@ -165,7 +165,8 @@ export class Server {
 
   /** Wall clock, in ms since the epoch. */
   get now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    // A TestClock has parts of milliseconds, records have not.
+    return Math.floor(this.clock.currentTimeMillisUnsafe())
   }
 
   /** Monotonic clock, in ms. */

@@ -232,14 +232,22 @@ const prepareCheck = (writing: Writing, { path, version }: { path: string; versi
 
 // --- transactions
 
+/** Inside a transaction the flags decide what kind of create it is, whatever the operation. A TTL has to be there. */
+const createTypeOf = (type: number, flags: number): number => {
+  if (!isTtl(flags)) return flags === Flag.Container ? OpCode.CreateContainer : type === OpCode.Create2 ? type : OpCode.Create
+  if (type !== OpCode.CreateTtl) throw new Jute.JuteError({ detail: `a TTL znode of operation ${type}` })
+  return type
+}
+
 const prepare = (writing: Writing, { request, type }: MultiRequest.Write): () => MultiResult => {
   switch (type) {
     case OpCode.Create:
     case OpCode.Create2:
     case OpCode.CreateContainer:
     case OpCode.CreateTtl: {
-      const create = prepareCreate(writing, type, request, "ttl" in request ? request.ttl : -1)
-      const hasStat = type === OpCode.Create2 ? writing.connection.server.release.create2InMulti : type !== OpCode.Create
+      const kind = createTypeOf(type, request.flags)
+      const create = prepareCreate(writing, kind, request, kind === OpCode.CreateTtl && "ttl" in request ? request.ttl : -1)
+      const hasStat = kind === OpCode.Create2 ? writing.connection.server.release.create2InMulti : kind !== OpCode.Create
       return () => {
         const { path, stat } = create()
         return hasStat ? { type: OpCode.Create2, path, stat } : { type: OpCode.Create, path }
