@@ -13,6 +13,8 @@ type Options = NonNullable<Parameters<typeof connect>[0]>
 
 const secure = (port: number, host = "localhost") => `${host}:${port}`
 
+const pem = (file: string) => readFileSync(file, "utf8")
+
 /** What is wrong with TLS, as building the client says it. */
 const problemWith = (options: Options) =>
   Effect.map(Effect.flip(Effect.scoped(connect({ connectTimeout: "1500 millis", ...options }))), (error) => {
@@ -68,7 +70,6 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
       const server = yield* ZooKeeperServer.standalone({ tls: { certificates } })
       const hosts = secure(server.securePort)
       const ca = Tls.file(certificates.ca)
-      const pem = (file: string) => readFileSync(file, "utf8")
       const passphrase = Redacted.make(Certificates.passphrase)
       const accepted: ReadonlyArray<Tls.Options> = [
         { ca, cert: pem(certificates.cert("client")), key: Redacted.make(pem(certificates.key("client"))) },
