@@ -13,8 +13,10 @@
  *
  * @since 0.1.0
  */
+import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import type { Host } from "./ConnectionString.ts"
+import type { ConnectionError } from "./ZooKeeperError.ts"
 
 /**
  * There is no session yet; servers are being tried.
@@ -120,4 +122,25 @@ export interface SessionInfo extends SessionCredentials {
   readonly readOnly: boolean
   /** The server that serves it. */
   readonly server: Host
+  /** Whether this very session is sure to be alive, by the clock alone: no round trip, no event needed. */
+  readonly isAlive: Effect.Effect<boolean>
+  /** Fails with `SessionExpired`, `AuthFailed` or `Closed` when this very session has ended, however long ago. */
+  readonly ended: Effect.Effect<never, ConnectionError>
 }
+
+/**
+ * A session id or a zxid as servers write it into their logs: unsigned,
+ * hexadecimal.
+ *
+ * **Example** (Naming a session)
+ *
+ * ```ts
+ * import { SessionState } from "effect-zookeeper"
+ *
+ * export const shown = SessionState.hexadecimal(-2n) // "0xfffffffffffffffe"
+ * ```
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const hexadecimal = (value: bigint): string => `0x${BigInt.asUintN(64, value).toString(16)}`

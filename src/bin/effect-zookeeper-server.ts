@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as CliError from "effect/cli/CliError"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
+import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
 import * as MemoryZooKeeper from "../MemoryZooKeeper.ts"
 
@@ -35,16 +36,20 @@ const serve = Command.make("effect-zookeeper-server", {
   compat: Flag.Literals("compat", ["3.4", "3.5", "3.6", "3.8", "3.9"]).pipe(
     Flag.withDefault("3.9"),
     Flag.withDescription("The release of ZooKeeper whose behaviour is shown")
+  ),
+  snapshot: Flag.String("snapshot").pipe(
+    Flag.optional,
+    Flag.withDescription("File to load the tree from, and to save it to at the end")
   )
-}, (options) =>
+}, ({ snapshot, ...options }) =>
   Effect.gen(function*() {
-    const { hosts } = yield* MemoryZooKeeper.listen(options)
+    const { hosts } = yield* MemoryZooKeeper.listen({ ...options, snapshot: Option.getOrUndefined(snapshot) })
     yield* Console.log(`In-memory ZooKeeper listening on ${hosts}`)
     yield* Console.log("For tests only, not a production server: one process, no replication. Stop it with Ctrl-C.")
     return yield* Effect.never
   }).pipe(
     Effect.scoped,
-    Effect.catchTag("ListenError", (cause) =>
+    Effect.catchTag(["ListenError", "SnapshotError"], (cause) =>
       Effect.fail(new CliError.UserError({ cause, userMessage: cause.message })))
   )).pipe(
     Command.withDescription("A ZooKeeper server in memory, for tests and for trying things out. Not a production server.")
