@@ -13,7 +13,19 @@ import { OpCode } from "../../src/jute/OpCode.ts"
 import { operations as op } from "../../src/jute/Protocol.ts"
 import { Server } from "../../src/memory/Server.ts"
 import { shared, sharedHost } from "../support/Clients.ts"
-import { auth, type Call, call, callWith, closeSession, type Dial, type Message, overTcp, ping, RawClient, toCore } from "./RawClient.ts"
+import {
+  auth,
+  type Call,
+  call,
+  callWith,
+  closeSession,
+  type Dial,
+  type Message,
+  overTcp,
+  ping,
+  RawClient,
+  toCore
+} from "./RawClient.ts"
 import { credentials, Sequence, type Step } from "./Sequence.ts"
 import { likeTheSharedServer } from "./settings.ts"
 
@@ -72,7 +84,9 @@ class Run {
       [`${quota}/zookeeper_limits`, data],
       [`${quota}/zookeeper_stats`, ""]
     ] as const) {
-      await this.ask(3, [{ text: path, call: call(op.create, { path, data: encoder.encode(text), acl: open, flags: 0 }) }])
+      await this.ask(3, [
+        { text: path, call: call(op.create, { path, data: encoder.encode(text), acl: open, flags: 0 }) }
+      ])
     }
   }
 
@@ -80,7 +94,10 @@ class Run {
     const client = this.client(step.client)
     switch (step._tag) {
       case "Burst":
-        return this.ask(step.client, step.requests.map(({ call, text }) => ({ text, call: call(this) })))
+        return this.ask(
+          step.client,
+          step.requests.map(({ call, text }) => ({ text, call: call(this) }))
+        )
       case "Reconnect":
         await this.fence()
         await client.close()
@@ -104,10 +121,13 @@ class Run {
 
   /** Ends all sessions, one after the other, and leaves nothing behind. */
   async finish(): Promise<void> {
-    await this.ask(3, [`/zookeeper/quota${this.root}/q/zookeeper_stats`, this.root, `${this.root}/q`].map((path) => ({
-      text: `at last ${path}`,
-      call: call(op.getData, { path, watch: false })
-    })))
+    await this.ask(
+      3,
+      [`/zookeeper/quota${this.root}/q/zookeeper_stats`, this.root, `${this.root}/q`].map((path) => ({
+        text: `at last ${path}`,
+        call: call(op.getData, { path, watch: false })
+      }))
+    )
     await this.fence()
     for (const client of this.clients.slice(0, 3)) await client.one(closeSession)
     for (const path of [this.root, `/zookeeper/quota${this.root}`]) await this.remove(path)
@@ -118,7 +138,8 @@ class Run {
 
   private async remove(path: string): Promise<void> {
     const answer = await this.client(3).one(call(op.getChildren, { path, watch: false }))
-    const children = answer._tag === "Reply" ? (answer.body as { children: ReadonlyArray<string> } | undefined)?.children : []
+    const children =
+      answer._tag === "Reply" ? (answer.body as { children: ReadonlyArray<string> } | undefined)?.children : []
     for (const child of children ?? []) await this.remove(`${path}/${child}`)
     await this.client(3).one(call(op.delete, { path, version: -1 }))
   }
@@ -143,7 +164,7 @@ class Run {
 
   /** Waits until everybody was told everything. */
   private async fence(isOrdered = true): Promise<void> {
-    await Promise.all(this.clients.map((client) => client.isClosed ? undefined : client.one(ping)))
+    await Promise.all(this.clients.map((client) => (client.isClosed ? undefined : client.one(ping))))
     for (const [index, client] of this.clients.entries()) {
       const told = client.messages.splice(0).map((message) => ({ message, text: this.texts.get(message) ?? "" }))
       this.told[index]?.push({ isOrdered, told })
@@ -185,7 +206,7 @@ class Run {
   private rank(zxid: bigint): number {
     let rank = 0
     for (let low = 0, high = this.zxids.length; low < high;) {
-      const middle = low + high >> 1
+      const middle = (low + high) >> 1
       if ((this.zxids[middle] ?? 0n) <= zxid) low = rank = middle + 1
       else high = middle
     }
@@ -222,7 +243,11 @@ const compare = async (seed: number, requests: number): Promise<number> => {
     for (const [at, line] of expected.entries()) {
       if (actual[at] === line) continue
       const before = expected.slice(Math.max(0, at - 4), at)
-      assert.fail([`seed ${seed}, client ${index}, line ${at}`, ...before, `real:   ${line}`, `memory: ${actual[at]}`].join("\n"))
+      assert.fail(
+        [`seed ${seed}, client ${index}, line ${at}`, ...before, `real:   ${line}`, `memory: ${actual[at]}`].join(
+          "\n"
+        )
+      )
     }
     assert.strictEqual(actual.length, expected.length)
     count += expected.length
@@ -236,7 +261,8 @@ const bodiless = new Set<number>([OpCode.Error, OpCode.Ping, OpCode.CloseSession
 /** The bodies are cut short, or are noise. */
 const malformed: ReadonlyArray<Call> = [
   ...Object.values(OpCode).flatMap((opCode) =>
-    bodiless.has(opCode) ? [] : [callWith(opCode), callWith(opCode, 0, 0, 0, 9, 47)]),
+    bodiless.has(opCode) ? [] : [callWith(opCode), callWith(opCode, 0, 0, 0, 9, 47)]
+  ),
   callWith(OpCode.Sasl, 0, 0, 0, 0),
   callWith(OpCode.Auth, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255),
   ...["digest", "ip", "world", "super", "nosuch", ""].map((scheme) => auth(scheme, "someone")),
@@ -260,7 +286,9 @@ const fate = async (dial: Dial, request: Call): Promise<string> => {
 
 /** Numbers, texts in brackets and times differ; what is left is the form. */
 const form = (text: string): string =>
-  text.replace(/^Zookeeper version: .*|(?<=zookeeper.version=|zk_version\t).*/gm, "version").replace(/\w+, .*GMT|\w+ \w+ \d+ [\d:]+ \w+ \d+/g, "date")
+  text
+    .replace(/^Zookeeper version: .*|(?<=zookeeper.version=|zk_version\t).*/gm, "version")
+    .replace(/\w+, .*GMT|\w+ \w+ \d+ [\d:]+ \w+ \d+/g, "date")
     .replace(/0x[\da-f]+|\d+(\.\d+)?/g, "0")
 
 /** The form of what a four-letter word is answered. */
@@ -302,7 +330,10 @@ describe.skipIf(shared === undefined)("the in-memory core and a real server", ()
     }
     for (const word of ["conf", "mntr", "envi"]) {
       const real = new Set(keysOf(await ask(overTcp(port), word)))
-      assert.deepStrictEqual(keysOf(await ask(toCore(server), word)).filter((key) => !real.has(key)), [])
+      assert.deepStrictEqual(
+        keysOf(await ask(toCore(server), word)).filter((key) => !real.has(key)),
+        []
+      )
     }
     // With a client that has a watch and an ephemeral; that of others on the shared server is not ours to compare.
     const clients = [new RawClient(toCore(server)), new RawClient(overTcp(port))] as const
