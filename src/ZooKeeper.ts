@@ -39,7 +39,6 @@ import type * as Stream from "effect/Stream"
 import * as Acl from "./Acl.ts"
 import * as Client from "./client/Client.ts"
 import * as Membership from "./client/Membership.ts"
-import * as NodeTls from "./client/NodeTls.ts"
 import * as NodeTransport from "./client/NodeTransport.ts"
 import * as Session from "./client/Session.ts"
 import * as ConnectionString from "./ConnectionString.ts"
@@ -410,8 +409,11 @@ const dialOf = (options: Options): Effect.Effect<NonNullable<Options["dial"]>, B
   const settings = tls === true ? {} : tls
   const problem = Tls.problemOf(settings)
   if (problem !== undefined) return Effect.fail(problem)
-  const dialTls = NodeTls.dial(settings)
-  return Effect.succeed((host) => dialTls(host))
+  // Loading TLS takes 8 ms that others need not spend.
+  return Effect.map(Effect.promise(() => import("./client/NodeTls.ts")), (NodeTls) => {
+    const dialTls = NodeTls.dial(settings)
+    return (host) => dialTls(host)
+  })
 }
 
 /**
