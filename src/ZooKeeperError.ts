@@ -178,6 +178,39 @@ export class BadArguments extends Schema.TaggedError<BadArguments>(`${TypeId}/Ba
 }
 
 /**
+ * The data of a znode is not what its Schema says: somebody else writes
+ * something different there, or a value was given that cannot be encoded.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidData extends Schema.TaggedError<InvalidData>(`${TypeId}/InvalidData`)("InvalidData", {
+  ...Path,
+  /** What the Schema says about it. */
+  problem: Schema.String
+}) {
+  override get message() {
+    return `The data of ${this.path} does not fit its Schema: ${this.problem}`
+  }
+}
+
+/**
+ * A service has no instance that is enabled, selected by the filter and not
+ * noted as down. Wait for one with the provider's `changes`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoInstances extends Schema.TaggedError<NoInstances>(`${TypeId}/NoInstances`)("NoInstances", {
+  /** The service. */
+  service: Schema.String
+}) {
+  override get message() {
+    return `The service ${this.service} has no usable instance`
+  }
+}
+
+/**
  * A transaction failed, and nothing of it was applied. `index` names the
  * culprit, `error` says why.
  *
@@ -659,5 +692,7 @@ export type ZooKeeperError =
   | ReconfigInProgress
   | NewConfigNoQuorum
   | BadArguments
+  | InvalidData
+  | NoInstances
   | TransactionFailed
   | ConnectionError

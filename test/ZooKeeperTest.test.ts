@@ -316,6 +316,28 @@ describe("ZooKeeperTest", () => {
       assert.deepStrictEqual(names(yield* test.requests), ["connect", "create", "delete"])
     }))
 
+  scenario("dump: the tree, the sessions and the watches", ({ test, zk }) =>
+    Effect.gen(function*() {
+      yield* zk.create("/a", "data", { mode: "ephemeral" })
+      yield* zk.getAndWatch("/a")
+      const { sessions, watches, znodes, zxid } = yield* test.dump
+      const { id } = yield* zk.session
+      assert.deepStrictEqual([...znodes.keys()].toSorted(), [
+        "/",
+        "/a",
+        "/zookeeper",
+        "/zookeeper/config",
+        "/zookeeper/quota"
+      ])
+      assert.deepStrictEqual({ ...znodes.get("/a"), acl: [] }, { ...(yield* zk.get("/a")), acl: [] })
+      assert.deepStrictEqual(znodes.get("/a")?.acl, (yield* zk.getAcl("/a")).acl)
+      assert.strictEqual(znodes.get("/a")?.stat.czxid, zxid)
+      assert.deepStrictEqual(sessions, [
+        { id, timeout: 10_000, connected: true, listener: "memory1:2181", ephemerals: ["/a"] }
+      ])
+      assert.deepStrictEqual(watches, [{ path: "/a", sessionId: id, list: "data", modes: ["oneShot"] }])
+    }))
+
   scenario("the log keeps the newest requests", ({ test, zk }) =>
     Effect.gen(function*() {
       for (let count = 0; count < 100; count++) yield* zk.create(`/${count}`)

@@ -566,15 +566,18 @@ export const make = (options: {
     ({ data }) => Reconfiguration.decode(data)
   )
 
-  const configChanges: Service["configChanges"] = Watches.follow(session.watches, {
-    path,
-    serverPath: path,
-    kind: "node",
-    read: ask(Calls.getOrNot, { path, watch: false }, { path }),
-    isSame: (a, b) => a.stat.mzxid === b.stat.mzxid
-  }).pipe(
-    Stream.filterMap(Result.fromOption(() => undefined)),
-    Stream.mapEffect(({ data }) => Reconfiguration.decode(data))
+  // Built where it is used: a stream is a kilobyte that most clients never need.
+  const configChanges: Service["configChanges"] = Stream.suspend(() =>
+    Watches.follow(session.watches, {
+      path,
+      serverPath: path,
+      kind: "node",
+      read: ask(Calls.getOrNot, { path, watch: false }, { path }),
+      isSame: (a, b) => a.stat.mzxid === b.stat.mzxid
+    }).pipe(
+      Stream.filterMap(Result.fromOption(() => undefined)),
+      Stream.mapEffect(({ data }) => Reconfiguration.decode(data))
+    )
   )
 
   const reconfig: Service["reconfig"] = (change) =>
@@ -652,7 +655,7 @@ export const make = (options: {
     getAndWatch: (path) => readAndWatch(path, "nodeOnce", Calls.get),
     getChildrenAndWatch: (path) => readAndWatch(path, "childrenOnce", Calls.getChildrenWithStat),
     state: SubscriptionRef.get(session.state),
-    states: SubscriptionRef.changes(session.state),
+    states: Stream.suspend(() => SubscriptionRef.changes(session.state)),
     session: session.connected,
     isAlive: Effect.sync(() => session.isAlive),
     sessionEnd: Effect.suspend(() => session.untilEnded),

@@ -38,7 +38,7 @@ import {
   Tls,
   Unreachable
 } from "../ZooKeeperError.ts"
-import { closeSession, Connection, type Limits } from "./Connection.ts"
+import { type Asked, closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
@@ -174,7 +174,7 @@ export class Session {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
       this.lastZxid = options.resume.lastZxid
-      this.prove(this.now(), clock.currentTimeMillisUnsafe())
+      this.prove({ at: this.now(), wall: clock.currentTimeMillisUnsafe() })
     }
   }
 
@@ -228,9 +228,9 @@ export class Session {
   }
 
   /** Both clocks as they were then: the machine may have slept while the answer was on its way. */
-  private prove(sentAt: number, sentWall: number): void {
-    this.provenAt = sentAt
-    this.provenWall = sentWall
+  private prove({ at, wall }: Asked): void {
+    this.provenAt = at
+    this.provenWall = wall
   }
 
   /** Monotonic ms at which the session is given up. */
@@ -437,7 +437,7 @@ export class Session {
         limits: this.options.limits,
         nextXid: this.nextXid,
         listener: {
-          proven: (sentAt, sentWall) => {
+          proven: (asked) => {
             // The handshake alone proves little: servers that hang up behind it must be backed off from.
             if (!served) {
               served = true
@@ -446,8 +446,8 @@ export class Session {
               this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection) this.prove(sentAt, sentWall)
-            this.telemetry.roundTrip(this.now() - sentAt)
+            if (this.connection === connection && asked.at > this.provenAt) this.prove(asked)
+            this.telemetry.roundTrip(this.now() - asked.at)
           },
           zxid: (zxid) => {
             if (zxid > this.lastZxid) this.lastZxid = zxid
@@ -470,8 +470,7 @@ export class Session {
       }
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
       const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
-      const sentAt = this.now()
-      const sentWall = this.clock.currentTimeMillisUnsafe()
+      const asked = { at: this.now(), wall: this.clock.currentTimeMillisUnsafe() }
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
         const opened = Effect.catchIf(
@@ -494,7 +493,7 @@ export class Session {
           return { _tag: "Lost", served: true, held, silent: false, error: failure(reason) } satisfies Attempt
         }
         held = true
-        yield* this.established(connection, host, response, sentAt, sentWall)
+        yield* this.established(connection, host, response, asked)
         if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
         const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
         return { _tag: "Lost", served, held, silent: false, error } satisfies Attempt
@@ -592,8 +591,7 @@ export class Session {
     connection: Connection,
     server: Host,
     response: typeof Protocol.ConnectResponse.Type,
-    sentAt: number,
-    sentWall: number
+    asked: Asked
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const resumed = this.id === response.sessionId
@@ -606,7 +604,7 @@ export class Session {
       this.window = this.options.maxInFlight
       this.server = server
       this.connection = connection
-      this.prove(sentAt, sentWall)
+      this.prove(asked)
       this.rearm = { relativeZxid, newSession: !resumed }
       const { watcher } = this
       this.watcher = undefined
@@ -753,12 +751,14 @@ export class Session {
 
   /** The session, once connected. */
   get connected(): Effect.Effect<SessionInfo, ConnectionError> {
-    return Effect.suspend(() => {
-      const { info } = this
-      if (info !== undefined) return Effect.succeed(info)
-      if (this.terminal !== undefined) return failing(this.terminal)
-      return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
-    })
+    return Effect.suspend(() => this.awaitConnected())
+  }
+
+  private awaitConnected(): Effect.Effect<SessionInfo, ConnectionError> {
+    const { info } = this
+    if (info !== undefined) return Effect.succeed(info)
+    if (this.terminal !== undefined) return failing(this.terminal)
+    return Effect.flatMap(Deferred.await(this.connecting), () => this.awaitConnected())
   }
 
   /** Adds an identity: at once where connected, else with the next connection. */

@@ -31,9 +31,10 @@ import type * as Scope from "effect/Scope"
 import type { Acl } from "../Acl.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type Data, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
-import type { BadArguments, NoAuth } from "../ZooKeeperError.ts"
+import type { BadArguments, NoAuth, QuotaExceeded } from "../ZooKeeperError.ts"
 import type * as Grant from "./Grant.ts"
 import * as Contention from "./internal/Contention.ts"
+import { revocationMark } from "./internal/Grants.ts"
 import * as Layouts from "./internal/Layout.ts"
 import * as Reentrancy from "./internal/Reentrancy.ts"
 
@@ -114,6 +115,12 @@ export interface Lock {
   ) => Effect.Effect<Grant.Grant, Grant.AcquireError | Grant.AcquireTimeout, Scope.Scope>
   /** Held until the scope closes, if nobody else holds it or waits for it; does not wait for others. */
   readonly tryAcquire: Effect.Effect<Option.Option<Grant.Grant>, Grant.AcquireError, Scope.Scope>
+  /**
+   * Asks the holder to let go, as Curator's `Revoker` does: by replacing its
+   * identifier with `__REVOKE__`, which completes `revocation` of its grant. It
+   * is for the holder to comply. Whether there was a holder.
+   */
+  readonly revoke: Effect.Effect<boolean, NoAuth | QuotaExceeded | OperationError>
   /** Who holds it (the first) and who waits, in order. The connected server's view, which may be late. */
   readonly contenders: Effect.Effect<ReadonlyArray<Contender>, NoAuth | OperationError>
 }
@@ -156,19 +163,30 @@ export const make = Effect.fnUntraced(function*(
 export const fromContention = (zk: ZooKeeper["Service"], contention: Contention.Contention): Lock => {
   const path = contention.parent
   // Readers and writers of one path are different locks to wait for, and one to deadlock on.
-  const acquire: Lock["acquire"] = (options) => Reentrancy.acquire(zk, path, Contention.acquire(zk, contention, options))
+  const wanted = { zk, path, weight: 1, limit: 1 }
+  const acquire: Lock["acquire"] = (options) => Reentrancy.acquire(wanted, Contention.acquire(zk, contention, options))
+  const contenders: Lock["contenders"] = Effect.map(Contention.contenders(zk, contention), (found) =>
+    found.map(({ name, znode }) => ({
+      path: ZnodePath.join(path, name),
+      identifier: znode.data,
+      sessionId: znode.stat.ephemeralOwner,
+      token: znode.stat.czxid
+    })))
   return {
     path,
     acquire,
-    tryAcquire: Reentrancy.tryAcquire(zk, path, Contention.tryAcquire(zk, contention)),
-    withLock: (effect, options) => Reentrancy.hold(zk, path, acquire(options), effect),
-    contenders: Effect.map(Contention.contenders(zk, contention), (found) =>
-      found.map(({ name, znode }) => ({
-        path: ZnodePath.join(path, name),
-        identifier: znode.data,
-        sessionId: znode.stat.ephemeralOwner,
-        token: znode.stat.czxid
-      })))
+    tryAcquire: Reentrancy.tryAcquire(wanted, Contention.tryAcquire(zk, contention)),
+    withLock: (effect, options) => Reentrancy.hold(acquire(options), effect),
+    contenders,
+    revoke: Effect.flatMap(contenders, ([holder]) =>
+      holder === undefined
+        ? Effect.succeed(false)
+        : zk.set(holder.path, revocationMark).pipe(
+          Effect.as(true),
+          Effect.catchTag("NoNode", () => Effect.succeed(false)),
+          // Of any version.
+          Effect.catchTag("BadVersion", (error) => Effect.die(error))
+        ))
   }
 }
 

@@ -60,7 +60,7 @@ import type {
   NodeExists,
   QuotaExceeded
 } from "../ZooKeeperError.ts"
-import { hex32 } from "./internal/Identifier.ts"
+import { uuid } from "./internal/Identifier.ts"
 import { persevere } from "./internal/Perseverance.ts"
 
 /**
@@ -193,7 +193,7 @@ export const make = Effect.fnUntraced(function*(
   yield* (sequential ? ZnodePath.validateSequential(path) : ZnodePath.validate(path))
   const parent = ZnodePath.parent(path)
   const prefix = sequential && options.protected !== false
-    ? `_c_${yield* hex32}-${ZnodePath.name(path)}`
+    ? `_c_${yield* uuid}-${ZnodePath.name(path)}`
     : ZnodePath.name(path)
 
   const state = yield* SubscriptionRef.make<State>({ _tag: "Absent" })
@@ -233,8 +233,8 @@ export const make = Effect.fnUntraced(function*(
   > =>
     Effect.catchTag(create, "NoNode", () =>
       zk.ensurePath(parent).pipe(
-        Effect.as(undefined),
-        Effect.catchTag("NoNode", () => Effect.succeed(undefined))
+        Effect.catchTag("NoNode", () => Effect.void),
+        Effect.as(undefined)
       ))
 
   const find: Effect.Effect<string | undefined, PersistentNodeError> = Effect.gen(function*() {
@@ -305,7 +305,7 @@ export const make = Effect.fnUntraced(function*(
     if (at === undefined) return
     const read = yield* Effect.result(zk.getAndWatch(at))
     if (Result.isFailure(read)) {
-      if (read.failure._tag !== "NoNode") return yield* Effect.fail(read.failure)
+      if (read.failure._tag !== "NoNode") return yield* read.failure
       yield* SubscriptionRef.set(state, { _tag: "Absent" })
       czxid = undefined
       return yield* create(at, bytes)
@@ -383,8 +383,7 @@ export const make = Effect.fnUntraced(function*(
         if (!isOurs(found.value, id)) return
         const isDeleted = yield* zk.delete(at, found.value.version).pipe(
           Effect.as(true),
-          Effect.catchTag("NoNode", () => Effect.succeed(true)),
-          Effect.catchTag("BadVersion", () => Effect.succeed(false))
+          Effect.catchTags({ NoNode: () => Effect.succeed(true), BadVersion: () => Effect.succeed(false) })
         )
         if (isDeleted) return
       }

@@ -3,6 +3,7 @@
  * becomes of them when replies are lost and sessions end.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
@@ -14,10 +15,13 @@ import { OpCode } from "../../src/jute/OpCode.ts"
 import * as PersistentNode from "../../src/recipe/PersistentNode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
+import { inMemory } from "../support/InMemory.ts"
 import { connectOpCode, type Proxy } from "../support/Proxy.ts"
 import { text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
 import { persistentNode } from "./persistentNode.ts"
+
+persistentNode("in memory", inMemory)
 
 describe.skipIf(shared === undefined)("a real server", () => {
   persistentNode("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
@@ -114,24 +118,19 @@ describe.skipIf(shared === undefined)("a node that stays", () => {
           for (let index = 0; index < 6; index++) {
             const parent = yield* other.create(`${root}/${lost ? "lost" : "kept"}-${index}`)
             let left = index
-            let reached: () => void = () => undefined
-            const point = Effect.callback<void>((resume) => {
-              reached = () => resume(Effect.void)
-            })
-            const pointed = yield* Effect.forkChild(point, { startImmediately: true })
+            const reached = yield* Deferred.make<void>()
             const remove = proxy.onReply(({ opCode }) => {
               if (!isOperation(opCode) || left-- !== 0) return undefined
               // Not before the frame is held.
-              setImmediate(reached)
+              setImmediate(() => Deferred.doneUnsafe(reached, Effect.void))
               return lost ? { _tag: "Cut" } : { _tag: "Hold" }
             })
             const using = yield* Effect.forkChild(Effect.scoped(make(`${parent}/a`, "mine", { mode })))
-            yield* Effect.raceFirst(Fiber.join(pointed), Fiber.await(using))
+            yield* Effect.raceFirst(Deferred.await(reached), Fiber.await(using))
             const interrupting = yield* Effect.forkChild(Fiber.interrupt(using), { startImmediately: true })
             remove()
             proxy.release()
             yield* Fiber.join(interrupting)
-            yield* Fiber.interrupt(pointed)
             yield* noChildren(other, parent)
           }
         }

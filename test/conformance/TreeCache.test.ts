@@ -3,6 +3,7 @@
  * of a cache while connections and sessions come and go and somebody writes.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
@@ -14,19 +15,23 @@ import * as TreeCache from "../../src/recipe/TreeCache.ts"
 import * as ZnodePath from "../../src/ZnodePath.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
+import { inMemory } from "../support/InMemory.ts"
 import * as Proxy from "../support/Proxy.ts"
 import { record } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
 import { essence, Replay, treeAt, treeCache } from "./treeCache.ts"
 
+treeCache("in memory", inMemory)
+
 describe.skipIf(shared === undefined)("a real server", () => {
   treeCache("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
 })
 
+const refused = (xid: number) => Proxy.encodeReply({ xid, zxid: -1n, err: ErrorCode.Unimplemented })
+
 /** From now on the server does not know newer requests: it is one before 3.6. */
 const age = (proxy: Proxy.Proxy): void => {
   const unknown = new Set<number>([103, 104, 105, 106, 107])
-  const refused = (xid: number) => Proxy.encodeReply({ xid, zxid: -1n, err: ErrorCode.Unimplemented })
   proxy.onRequest(({ opCode, xid }) =>
     unknown.has(opCode) ? { _tag: "Answer", bytes: refused(xid), close: true } : undefined
   )
@@ -237,24 +242,21 @@ describe.skipIf(shared === undefined)("a tree cache", () => {
     Effect.gen(function*() {
       const cache = yield* make(root)
       const replay = new Replay()
-      let open: () => void = () => undefined
-      const gate = Effect.callback<void>((resume) => {
-        open = () => resume(Effect.void)
-      })
+      const gate = yield* Deferred.make<void>()
       let held = false
       const listening = yield* Effect.forkScoped(Stream.runForEachArray(cache.changes, (changes) =>
         Effect.suspend(() => {
           changes.forEach(replay.apply)
           if (held) return Effect.void
           held = true
-          return gate
+          return Deferred.await(gate)
         })), { startImmediately: true })
       const paths = Array.from({ length: 9000 }, (_, index) => `${root}/${index}`)
       yield* Effect.forEach(paths, (path) => writer.create(path), { concurrency: 500, discard: true })
       yield* Effect.forEach(paths, (path) => writer.set(path, "1"), { concurrency: 500, discard: true })
       const { mzxid } = yield* writer.set(root, "end")
       yield* cache.awaitZxid(mzxid)
-      open()
+      yield* Deferred.succeed(gate, undefined)
       yield* writer.create(`${root}/last`)
       while (!replay.nodes.has(`${root}/last`)) yield* Effect.sleep(5)
       assert.deepStrictEqual(essence(replay.nodes), essence(yield* cache.snapshot))

@@ -16,6 +16,9 @@ import { record, text } from "../../src/testing/Recording.ts"
 
 const { none, some } = Option
 
+const until = (node: PersistentNode.PersistentNode, tag: PersistentNode.State["_tag"]) =>
+  Stream.runHead(Stream.filter(node.states, (state) => state._tag === tag))
+
 /** The behaviours against the servers of a layer; each build of it is another client. */
 export const persistentNode = (
   name: string,
@@ -48,9 +51,6 @@ export const persistentNode = (
           Effect.provideService(PersistentNode.make(path, data, options), ZooKeeper, zk)
         yield* body({ zk, other, root, make })
       }))
-
-  const until = (node: PersistentNode.PersistentNode, tag: PersistentNode.State["_tag"]) =>
-    Stream.runHead(Stream.filter(node.states, (state) => state._tag === tag))
 
   describe(`${name}: PersistentNode`, () => {
     test("is there as long as its scope, with missing parents", ({ make, other, root, zk }) =>
@@ -173,7 +173,7 @@ export const persistentNode = (
           yield* Effect.scoped(Effect.gen(function*() {
             const first = yield* make(`${parent}/n-`, "1", { mode })
             const second = yield* make(`${parent}/n-`, "2", { mode, protected: false })
-            assert.match(first.path, /\/_c_[0-9a-f]{32}-n-0000000000$/)
+            assert.match(first.path, /\/_c_[0-9a-f-]{36}-n-0000000000$/)
             assert.match(second.path, /\/n-0000000001$/)
             yield* other.delete(first.path)
             yield* Stream.runHead(Stream.filter(other.changes(first.path), Option.isSome))

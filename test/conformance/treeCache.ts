@@ -89,6 +89,16 @@ export class Replay {
   }
 }
 
+/** The cache has seen everything that the changer has done so far. */
+const caughtUp = (changer: Service, cache: TreeCache.TreeCache) =>
+  Effect.gen(function*() {
+    const { mzxid } = yield* changer.createWithStat(`${cache.path}-mark`).pipe(
+      Effect.map(({ stat }) => stat),
+      Effect.tap(() => changer.delete(`${cache.path}-mark`))
+    )
+    yield* cache.awaitZxid(mzxid)
+  })
+
 /** The behaviours against the servers of a layer; each build of it is another client. */
 export const treeCache = (
   name: string,
@@ -120,16 +130,6 @@ export const treeCache = (
         yield* body({ zk, changer, root, make })
         yield* changer.deleteRecursive(root)
       }))
-
-  /** The cache has seen everything that the changer has done so far. */
-  const caughtUp = (changer: Service, cache: TreeCache.TreeCache) =>
-    Effect.gen(function*() {
-      const { mzxid } = yield* changer.createWithStat(`${cache.path}-mark`).pipe(
-        Effect.map(({ stat }) => stat),
-        Effect.tap(() => changer.delete(`${cache.path}-mark`))
-      )
-      yield* cache.awaitZxid(mzxid)
-    })
 
   describe(`${name}: TreeCache`, () => {
     test("holds the tree from the start, and whatever changes", ({ changer, make, root }) =>

@@ -8,11 +8,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import { ErrorCode } from "../../src/jute/ErrorCode.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import { operations as op } from "../../src/jute/Protocol.ts"
 import { Server } from "../../src/memory/Server.ts"
 import { shared, sharedHost } from "../support/Clients.ts"
-import { auth, call, closeSession, type Dial, type Message, overTcp, ping, RawClient, toCore } from "./RawClient.ts"
+import { auth, type Call, call, callWith, closeSession, type Dial, type Message, overTcp, ping, RawClient, toCore } from "./RawClient.ts"
 import { credentials, Sequence, type Step } from "./Sequence.ts"
 import { likeTheSharedServer } from "./settings.ts"
 
@@ -230,6 +231,52 @@ const compare = async (seed: number, requests: number): Promise<number> => {
   return count
 }
 
+const bodiless = new Set<number>([OpCode.Error, OpCode.Ping, OpCode.CloseSession])
+
+/** The bodies are cut short, or are noise. */
+const malformed: ReadonlyArray<Call> = [
+  ...Object.values(OpCode).flatMap((opCode) =>
+    bodiless.has(opCode) ? [] : [callWith(opCode), callWith(opCode, 0, 0, 0, 9, 47)]),
+  callWith(OpCode.Sasl, 0, 0, 0, 0),
+  callWith(OpCode.Auth, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255),
+  ...["digest", "ip", "world", "super", "nosuch", ""].map((scheme) => auth(scheme, "someone")),
+  ...[0, 10, 23, 99, 108, -2].map((opCode) => callWith(opCode, 1, 2, 3)),
+  // Without its transaction a check is answered when it fails.
+  call(op.delete, { path: "/none", version: -1 }, OpCode.Check)
+]
+
+/** What becomes of a client that sends this. */
+const fate = async (dial: Dial, request: Call): Promise<string> => {
+  const client = new RawClient(dial)
+  await client.connect()
+  const answer = await client.one(request)
+  if (answer._tag !== "Reply") return `${request.opCode}: closed`
+  // The end may come a little after the answer that announces it.
+  const isLast = answer.err === ErrorCode.Unimplemented || answer.err === ErrorCode.AuthFailed
+  if (isLast) await client.gone
+  else await client.one(closeSession)
+  return `${request.opCode}: ${answer.err}`
+}
+
+/** Numbers, texts in brackets and times differ; what is left is the form. */
+const form = (text: string): string =>
+  text.replace(/^Zookeeper version: .*|(?<=zookeeper.version=|zk_version\t).*/gm, "version").replace(/\w+, .*GMT|\w+ \w+ \d+ [\d:]+ \w+ \d+/g, "date")
+    .replace(/0x[\da-f]+|\d+(\.\d+)?/g, "0")
+
+/** The form of what a four-letter word is answered. */
+const ask = (dial: Dial, word: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let text = ""
+    dial({
+      data: (bytes) => {
+        text += new TextDecoder().decode(bytes)
+      },
+      closed: () => resolve(form(text))
+    }).then((wire) => wire.send(encoder.encode(word)), reject)
+  })
+
+const keysOf = (text: string) => text.split("\n").map((line) => line.split(/[=\t]/)[0] ?? "")
+
 /** `DIFFERENTIAL_SEEDS=11-200` for others. */
 const [first = 1, last = 10] = (process.env["DIFFERENTIAL_SEEDS"] ?? "1-10").split("-").map(Number)
 
@@ -239,4 +286,37 @@ describe.skipIf(shared === undefined)("the in-memory core and a real server", ()
       assert.isAbove(await compare(seed, 1000), 1000)
     }, 60_000)
   }
+
+  it("do the same with requests that are none", async () => {
+    const server = new Server({ ...likeTheSharedServer, compat: "3.8", members: [] }, Clock.Clock.defaultValue())
+    for (const request of malformed) {
+      assert.strictEqual(await fate(toCore(server), request), await fate(overTcp(port), request))
+    }
+    assert.deepStrictEqual(server.defects, [])
+  })
+
+  it("answer four-letter words in the same form", async () => {
+    const server = new Server({ ...likeTheSharedServer, compat: "3.8", members: [] }, Clock.Clock.defaultValue())
+    for (const word of ["ruok", "isro", "srvr", "wchs"]) {
+      assert.strictEqual(await ask(toCore(server), word), await ask(overTcp(port), word))
+    }
+    for (const word of ["conf", "mntr", "envi"]) {
+      const real = new Set(keysOf(await ask(overTcp(port), word)))
+      assert.deepStrictEqual(keysOf(await ask(toCore(server), word)).filter((key) => !real.has(key)), [])
+    }
+    // With a client that has a watch and an ephemeral; that of others on the shared server is not ours to compare.
+    const clients = [new RawClient(toCore(server)), new RawClient(overTcp(port))] as const
+    const path = `/words-${process.pid}`
+    for (const client of clients) {
+      await client.connect()
+      await client.one(call(op.create, { path, data: null, acl: open, flags: 1 }))
+      await client.one(call(op.exists, { path, watch: true }))
+    }
+    for (const word of ["wchc", "wchp", "dump", "cons", "stat"]) {
+      const real = new Set((await ask(overTcp(port), word)).split("\n"))
+      const unlike = (await ask(toCore(server), word)).split("\n").filter((line) => !real.has(line))
+      assert.deepStrictEqual(unlike, [], `${word}: ${[...real].join("|")}`)
+    }
+    for (const client of clients) await client.one(closeSession)
+  })
 })

@@ -69,7 +69,11 @@ export const call = <Request, Response>(
 /** A request whose body is just these bytes. */
 export const callWith = (opCode: number, ...body: ReadonlyArray<number>): Call => ({
   opCode,
-  write: (writer) => body.forEach((byte) => writer.boolean(byte !== 0)),
+  write: (writer) => {
+    writer.reserve(body.length)
+    writer.bytes.set(body, writer.offset)
+    writer.offset += body.length
+  },
   read: () => undefined
 })
 
@@ -89,16 +93,14 @@ export class RawClient {
   isClosed = false
   /** Resolves when the connection is gone. */
   readonly gone: Promise<void>
+  private readonly goneHooks: Array<() => void> = []
   private readonly wire: Promise<Wire>
   private handshake: ((response: typeof Protocol.ConnectResponse.Type | undefined) => void) | undefined
   private readonly calls: Array<{ readonly xid: number; readonly read: Call["read"]; readonly done: (message: Message) => void }> = []
   private xid = 1
 
   constructor(dial: Dial) {
-    let goneNow = () => {}
-    this.gone = new Promise((resolve) => {
-      goneNow = resolve
-    })
+    this.gone = new Promise((resolve) => this.goneHooks.push(resolve))
     const frames = new Frames(1 << 24, {
       frame: (reader) => this.receive(reader),
       oversize: () => {
@@ -110,7 +112,7 @@ export class RawClient {
       closed: () => {
         this.isClosed = true
         this.messages.push({ _tag: "Closed" })
-        goneNow()
+        for (const hook of this.goneHooks) hook()
         this.handshake?.(undefined)
         for (const { done } of this.calls.splice(0)) done({ _tag: "Closed" })
       }

@@ -182,3 +182,33 @@ export const make = (
         )
     }
   })
+
+/** Several grants as one: lost with the first of them, guarded by all of them. */
+export const all = (grants: readonly [Grant, ...ReadonlyArray<Grant>]): Grant => {
+  const [first, ...others] = grants
+  if (others.length === 0) return first
+  const lost = Effect.raceAllFirst(grants.map((grant) => grant.lost))
+  const held = Effect.forEach(grants, (grant) => grant.protect(Effect.void), { discard: true })
+  return {
+    path: first.path,
+    sessionId: first.sessionId,
+    token: grants.reduce((newest, { token }) => token > newest ? token : newest, first.token),
+    isValid: Effect.map(Effect.forEach(grants, ({ isValid }) => isValid), (valid) => valid.every(Boolean)),
+    lost,
+    revocation: Effect.raceAllFirst(grants.map(({ revocation }) => revocation)),
+    protect: (effect) => held.pipe(Effect.andThen(Effect.raceFirst(effect, lost)), Effect.tap(() => held)),
+    guard: <const Operations extends ReadonlyArray<Operation>>(operations: Operations) =>
+      Effect.andThen(
+        held,
+        Effect.mapBoth(first.guard([...others.map(({ path }) => Transaction.check(path)), ...operations]), {
+          onSuccess: (results) => results.slice(others.length) as unknown as Results<Operations>,
+          onFailure: (error) =>
+            error._tag !== "TransactionFailed"
+              ? error
+              : error.index < others.length
+              ? new GrantLost({ path: error.path, reason: "Deleted" })
+              : new TransactionFailed({ index: error.index - others.length, path: error.path, error: error.error })
+        })
+      )
+  }
+}

@@ -12,6 +12,9 @@ import * as ZnodePath from "../../ZnodePath.ts"
 
 export type Layout = "kazoo" | "curator"
 
+/** Curator's `LeaderLatch` has a marker of its own. */
+export const latch = "latch-"
+
 /** What makes the name of a znode unique. */
 export const prefix = (layout: Layout, uuid: string): string =>
   layout === "kazoo" ? uuid.replaceAll("-", "") : `_c_${uuid}-`

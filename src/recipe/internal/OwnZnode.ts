@@ -8,10 +8,12 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Acl } from "../../Acl.ts"
 import type { SessionInfo } from "../../SessionState.ts"
-import type { Stat } from "../../Znode.ts"
+import * as Transaction from "../../Transaction.ts"
+import type { Created, Stat } from "../../Znode.ts"
 import * as ZnodePath from "../../ZnodePath.ts"
 import type { CreateError, Data, OperationError, Service } from "../../ZooKeeper.ts"
-import { ConnectionError, type NoAuth } from "../../ZooKeeperError.ts"
+import { ConnectionError, type NoAuth, NoNode } from "../../ZooKeeperError.ts"
+import type { Grant, GrantLost } from "../Grant.ts"
 import * as Removal from "./Removal.ts"
 
 export interface OwnZnode {
@@ -24,7 +26,7 @@ export interface OwnZnode {
   readonly remove: Effect.Effect<void>
 }
 
-export interface Options {
+export interface Options<E = never> {
   readonly parent: string
   /** Begins the name, and that of no other znode. */
   readonly prefix: string
@@ -33,6 +35,8 @@ export interface Options {
   readonly data: Data
   readonly mode: "ephemeral" | "ephemeralSequential"
   readonly acl: ReadonlyArray<Acl> | undefined
+  /** Creates it in another way than by itself, e.g. in a transaction. */
+  readonly createWith?: ((create: Transaction.Create) => Effect.Effect<Created, CreateError | E>) | undefined
 }
 
 /** Whether what belonged to a session must be redone in the next. */
@@ -40,31 +44,28 @@ export const isExpired = (error: { readonly _tag: string }): boolean =>
   error instanceof ConnectionError && error.reason._tag === "SessionExpired"
 
 /** Passing failures are waited out; a create whose reply was lost is looked for, and repeated if it is not there. */
-const createOrFind = (
+const createOrFind = <E extends { readonly _tag: string }>(
   zk: Service,
-  options: Options
-): Effect.Effect<{ readonly path: string; readonly stat: Stat }, CreateError> => {
-  const { acl, data, mode, name, parent, prefix } = options
-  const create = zk.createWithStat(ZnodePath.join(parent, prefix + name), data, {
-    mode,
-    ...(acl === undefined ? {} : { acl })
-  })
-  const find: Effect.Effect<
-    Option.Option<{ readonly path: string; readonly stat: Stat }>,
-    NoAuth | OperationError
-  > = Removal.persist(
+  options: Options<E>
+): Effect.Effect<Created, CreateError | E> => {
+  const { acl, createWith, data, mode, name, parent, prefix } = options
+  const path = ZnodePath.join(parent, prefix + name)
+  const create: Effect.Effect<Created, CreateError | E> = createWith === undefined
+    ? zk.createWithStat(path, data, { mode, acl })
+    : createWith(Transaction.create(path, data, { mode, acl }))
+  const find: Effect.Effect<Option.Option<Created>, NoAuth | OperationError> = Removal.persist(
     Effect.gen(function*() {
       // The server that answers now may be behind the one that was asked to create.
       yield* zk.sync(parent)
       const names = yield* zk.getChildren(parent)
       const found = names.find((each) => each.startsWith(prefix))
       if (found === undefined) return Option.none()
-      const path = ZnodePath.join(parent, found)
-      return Option.map(yield* zk.exists(path), (stat) => ({ path, stat }))
+      const foundPath = ZnodePath.join(parent, found)
+      return Option.map(yield* zk.exists(foundPath), (stat) => ({ path: foundPath, stat }))
     }).pipe(Effect.catchTag("NoNode", () => Effect.succeedNone))
   )
-  const attempt: Effect.Effect<{ readonly path: string; readonly stat: Stat }, CreateError> = create.pipe(
-    Effect.catchTag("NoNode", () => Effect.andThen(zk.ensurePath(parent, acl), create)),
+  const attempt: Effect.Effect<Created, CreateError | E> = create.pipe(
+    Effect.catchIf((error) => error instanceof NoNode, () => Effect.andThen(zk.ensurePath(parent, acl), create)),
     Effect.catchIf(
       (error) => error instanceof ConnectionError && error.outcome === "Unknown" && error.reason._tag !== "TooLarge",
       () => Effect.flatMap(find, Option.match({ onNone: () => attempt, onSome: Effect.succeed }))
@@ -72,6 +73,26 @@ const createOrFind = (
   )
   return Removal.persist(attempt)
 }
+
+/** Creates it in a transaction that requires a grant, so that it cannot come about after the grant's loss. */
+export const underGrant = (zk: Service, grant: Grant) =>
+(
+  create: Transaction.Create
+): Effect.Effect<Created, CreateError | GrantLost> =>
+  grant.guard([create]).pipe(
+    Effect.catchTag("TransactionFailed", ({ error }): Effect.Effect<never, CreateError> =>
+      // Of a create alone these cannot be said.
+      error._tag === "BadVersion" || error._tag === "NotEmpty" ? Effect.die(error) : Effect.fail(error)),
+    Effect.flatMap(([path]) =>
+      Effect.flatMap(
+        Removal.persist(zk.exists(path)),
+        Option.match({
+          onNone: () => Effect.fail(new NoNode({ path })),
+          onSome: (stat) => Effect.succeed({ path, stat })
+        })
+      )
+    )
+  )
 
 /** What cannot be deleted ends with its session. */
 const removable = <E extends { readonly _tag: string }>(
@@ -83,16 +104,17 @@ const removable = <E extends { readonly _tag: string }>(
  * Creates a znode of our own. A session that ends meanwhile makes it start over
  * in the next one; passing failures are waited out.
  */
-export const make = (
+export const make = <E extends { readonly _tag: string } = never>(
   zk: Service,
-  options: Options
-): Effect.Effect<OwnZnode, CreateError, Scope.Scope> =>
+  options: Options<E>
+): Effect.Effect<OwnZnode, CreateError | E, Scope.Scope> =>
   Effect.gen(function*() {
     const scope = yield* Effect.scope
     let known: string | undefined
+    let asked = false
     let removed = false
     const remove = Effect.suspend(() => {
-      if (removed) return Effect.void
+      if (removed || !asked) return Effect.void
       removed = true
       return known === undefined
         ? Removal.inBackground(zk, Removal.untilNoneBegins(zk, options.parent, options.prefix))
@@ -102,6 +124,7 @@ export const make = (
     yield* Scope.addFinalizer(scope, remove)
     while (true) {
       let session = yield* zk.session
+      asked = true
       const created = yield* Effect.catchIf(
         Effect.asSome(createOrFind(zk, options)),
         isExpired,
