@@ -495,6 +495,10 @@ export class Session {
           return { _tag: "Lost", served: true, held, silent: false, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
+        if (!this.hosts.has(host)) {
+          const reason = new ConnectionLoss({ detail: "it is none of the servers any more" })
+          return { _tag: "Lost", served: true, held, silent: false, error: failure(reason) } satisfies Attempt
+        }
         held = true
         yield* this.established(connection, host, response, asked)
         if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
