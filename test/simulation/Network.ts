@@ -26,7 +26,7 @@ type Pull = Exit.Exit<readonly [Uint8Array, ...ReadonlyArray<Uint8Array>], Socke
 /** A frame that reached a client, or left it, in the order in which the client knew of it. */
 export type Seen =
   | { readonly _tag: "Began"; readonly link: number; readonly at: number; readonly resumed: SessionCredentials | undefined; readonly options: Partial<Options> }
-  | { readonly _tag: "Dialled"; readonly link: number; readonly at: number }
+  | { readonly _tag: "Dialled"; readonly link: number; readonly at: number; readonly host: number }
   | { readonly _tag: "Greeting"; readonly link: number; readonly at: number; readonly request: Wire.ConnectRequest }
   | { readonly _tag: "Greeted"; readonly link: number; readonly at: number; readonly response: Wire.ConnectResponse }
   | { readonly _tag: "Sent"; readonly link: number; readonly at: number; readonly request: Wire.Request; readonly frame: Uint8Array }
@@ -177,7 +177,7 @@ class Link {
     const { network } = this
     const { randomness } = network
     const { dial } = network.faults
-    this.tap.seen.push({ _tag: "Dialled", link: this.id, at: this.loop.now })
+    this.tap.seen.push({ _tag: "Dialled", link: this.id, at: this.loop.now, host: this.index })
     const isIgnored = randomness.chance(dial.ignore)
     const isRefused = this.mood === "unreachable" || randomness.chance(dial.refuse)
     this.trace(`dials zk${this.index}${isIgnored ? ", ignored" : isRefused ? ", refused" : ""}`)

@@ -204,8 +204,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "watch-left-by-interruption",
     file: registry,
-    find: "    entry.consumers.splice(index, 1)\n    this.disarm(path, entry)\n",
-    replace: "    entry.consumers.splice(index, 1)\n"
+    find: "    this.disarm(path, entry)\n    if (entry",
+    replace: "    if (entry"
   },
   {
     name: "wake-ups-of-the-busy-lost",
