@@ -109,6 +109,6 @@ export const draw = (randomness: Randomness): Faults => {
     lag: randomness.chance(0.6) ? randomness.pick([50, 500, 2000]) : 0,
     members,
     sessionTimeout: randomness.pick([2000, 4000, 6000]),
-    tickTime: randomness.pick([200, 500, 1000])
+    tickTime: randomness.pick([50, 200, 500])
   }
 }

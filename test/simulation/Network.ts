@@ -26,6 +26,8 @@ type Pull = Exit.Exit<readonly [Uint8Array, ...ReadonlyArray<Uint8Array>], Socke
 /** A frame that reached a client, or left it, in the order in which the client knew of it. */
 export type Seen =
   | { readonly _tag: "Began"; readonly link: number; readonly at: number; readonly resumed: SessionCredentials | undefined; readonly options: Partial<Options> }
+  /** The client means to close its connection and to leave its session alive. */
+  | { readonly _tag: "Left"; readonly link: number; readonly at: number }
   | { readonly _tag: "Dialled"; readonly link: number; readonly at: number; readonly host: number }
   | { readonly _tag: "Greeting"; readonly link: number; readonly at: number; readonly request: Wire.ConnectRequest }
   | { readonly _tag: "Greeted"; readonly link: number; readonly at: number; readonly response: Wire.ConnectResponse }
@@ -309,7 +311,7 @@ class Link {
     if (!this.there.isDead && randomness.chance(isPing ? 4 * faults.slowDeath : faults.slowDeath)) {
       this.there.isDead = true
       const late = this.back.next(world.now, randomness.between(0.2, 0.9) * network.longest)
-      this.trace("dies slowly")
+      this.trace(`dies slowly${isPing ? ", after a ping" : ""}`)
       world.at(late, () => {
         this.arrive(frame)
         network.blackOut()

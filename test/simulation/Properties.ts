@@ -103,6 +103,7 @@ export const checkWire = (run: Run, participant: Participant): void => {
         if (reply.xid === armed) armed = undefined
         break
       }
+      case "Left":
       case "Ended":
         break
     }
@@ -160,6 +161,7 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
   let asked: Array<{ readonly xid: number; readonly at: number }> = []
   for (const seen of tap.seen) {
     if (seen._tag === "Began") isLimited = seen.options.requestTimeout !== undefined
+    if (seen._tag === "Left") isClosing = true
     if (seen._tag === "Dialled") {
       isClosing = false
       proven = -Infinity
