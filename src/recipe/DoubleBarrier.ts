@@ -29,7 +29,6 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Transaction from "../Transaction.ts"
-import type { Stat } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, ZooKeeper } from "../ZooKeeper.ts"
 import { BadArguments } from "../ZooKeeperError.ts"
@@ -95,9 +94,22 @@ export interface Options {
   readonly layout?: "kazoo" | "curator" | undefined
 }
 
+/** The version of our znodes; that of a member of kazoo's or Curator's is 0. */
+const ours = 1
+
+/** Somebody who is there. */
+interface Member {
+  readonly czxid: bigint
+  readonly isOurs: boolean
+  readonly isLeaving: boolean
+}
+
 /**
  * The double barrier at a path, which is created by the first use. Fails with
- * `BadArguments` where an argument is malformed.
+ * `BadArguments` where an argument is malformed, or the path is the root.
+ *
+ * Beside what kazoo and Curator know, a member that is leaving has an ephemeral
+ * znode `<path>-__leaving__-<its name>`: it does not count for the next round.
  *
  * @category constructors
  * @since 0.1.0
@@ -111,15 +123,26 @@ export const make = Effect.fnUntraced(function*(
   if (!Number.isSafeInteger(members) || members < 1) {
     return yield* new BadArguments({ argument: "members", value: String(members), problem: "must be at least 1" })
   }
+  if (path === "/") {
+    return yield* new BadArguments({ argument: "path", value: path, problem: "the root cannot be a barrier" })
+  }
   const ready = ZnodePath.join(path, "ready")
 
+  /** Says that a member is leaving. Not in its own znode: kazoo's members would miss that it goes if it changed before. */
+  const markOf = (name: string): string => `${path}-__leaving__-${name}`
+
   /** Who is there now, by name. */
-  const stats: Effect.Effect<ReadonlyMap<string, Stat>, BarrierError> = Effect.gen(function*() {
+  const look: Effect.Effect<ReadonlyMap<string, Member>, BarrierError> = Effect.gen(function*() {
     const names = (yield* repeating(zk, zk.getChildren(path))).filter((name) => name !== "ready")
-    const reads = yield* repeating(zk, zk.getMany(names.map((name) => ZnodePath.join(path, name))))
+    const reads = yield* repeating(
+      zk,
+      zk.getMany(names.flatMap((name) => [ZnodePath.join(path, name), markOf(name)]))
+    )
     return new Map(names.flatMap((name, index) => {
-      const read = reads[index]
-      return read !== undefined && Result.isSuccess(read) ? [[name, read.success.stat]] : []
+      const [own, mark] = reads.slice(2 * index, 2 * index + 2)
+      if (own === undefined || Result.isFailure(own)) return []
+      const isLeaving = mark !== undefined && Result.isSuccess(mark)
+      return [[name, { czxid: own.success.stat.czxid, isOurs: own.success.stat.version === ours, isLeaving }]]
     }))
   })
 
@@ -151,24 +174,29 @@ export const make = Effect.fnUntraced(function*(
       const own = ZnodePath.join(path, name)
       let since: bigint | undefined
       while (true) {
-        const { czxid } = yield* held(zk, own, identifier)
+        const { czxid } = yield* held(zk, own, identifier, ours)
         since ??= czxid
         const entered = since
         const round = yield* Effect.scoped(Effect.gen(function*() {
           const { event, value } = yield* repeating(zk, zk.existsAndWatch(ready))
-          const present = yield* stats
+          const present = yield* look
           if (Option.isSome(value) && value.value.czxid > entered) {
             const { czxid } = value.value
-            return Array.from(present).filter(([each, stat]) => each === name || stat.czxid < czxid)
+            return Array.from(present).filter(([each, member]) => each === name || member.czxid < czxid)
           }
-          // Who has written to its znode is leaving.
-          const entering = Array.from(present).filter(([, { version }]) => version === 0)
-          if (present.has(name) && entering.length >= members) {
+          const inside = Array.from(present).filter(([, { isLeaving }]) => !isLeaving)
+          if (present.has(name) && inside.length >= members) {
             yield* announce(Option.isSome(value))
-            return entering
+            return inside
           }
-          if (present.has(name)) yield* awaiting(zk, event)
-          return undefined
+          if (!present.has(name)) return undefined
+          let isAnnounced = false
+          yield* awaiting(zk, Effect.tap(event, ({ _tag }) =>
+            Effect.sync(() => {
+              isAnnounced = _tag === "NodeCreated"
+            })))
+          // Made after we came. It may be gone by now: kazoo's members delete it as soon as they leave.
+          return isAnnounced ? Array.from(yield* look) : undefined
         }))
         if (round !== undefined) return new Set(round.map(([each]) => each)).add(name)
       }
@@ -186,14 +214,39 @@ export const make = Effect.fnUntraced(function*(
       ({ event, value }) => Option.isNone(value) ? Effect.void : awaiting(zk, event)
     ))
 
+  /**
+   * Waits until those of this library that are in the round are through as well:
+   * they may need `ready`, which a member of kazoo's deletes when it leaves.
+   */
+  const waitForSlow = (round: ReadonlySet<string>): Effect.Effect<void, BarrierError> =>
+    Effect.gen(function*() {
+      while (true) {
+        const present = yield* look
+        const slow = Array.from(present).find(([name, { isLeaving, isOurs }]) =>
+          isOurs && !isLeaving && round.has(name))
+        if (slow === undefined) return
+        if (Option.isNone(yield* repeating(zk, zk.exists(ready)))) yield* announce(false)
+        yield* Effect.scoped(Effect.gen(function*() {
+          const [name] = slow
+          const mark = yield* repeating(zk, zk.existsAndWatch(markOf(name)))
+          const its = yield* repeating(zk, zk.existsAndWatch(ZnodePath.join(path, name)))
+          if (Option.isNone(mark.value) && Option.isSome(its.value)) {
+            yield* awaiting(zk, Effect.raceFirst(mark.event, its.event))
+          }
+        }))
+      }
+    })
+
   const leave = (name: string, round: ReadonlySet<string>): Effect.Effect<void, BarrierError> =>
     Effect.gen(function*() {
       const own = ZnodePath.join(path, name)
       // From now on it does not count for the next round.
-      yield* repeating(zk, zk.set(own, identifier, 0)).pipe(
-        Effect.asVoid,
-        Effect.catchTag(["NoNode", "BadVersion"], () => Effect.void)
-      )
+      yield* held(zk, markOf(name), "")
+      if (layout === "kazoo") {
+        yield* waitForSlow(round)
+        // Nobody needs it any more, and kazoo's lowest member would wait for it as for the highest.
+        yield* remove(ready)
+      }
       while (true) {
         const names = yield* repeating(zk, zk.getChildren(path))
         const remaining = names.filter((each) => round.has(each)).toSorted()
@@ -219,7 +272,8 @@ export const make = Effect.fnUntraced(function*(
     const scope = yield* Scope.Scope
     const name = yield* layout === "kazoo" ? uniqueName : Uuid.next
     const own = ZnodePath.join(path, name)
-    const withdraw = Removal.inBackground(zk, Removal.untilGone(zk, own))
+    const withdraw = Effect.all([own, markOf(name)].map((each) =>
+      Removal.inBackground(zk, Removal.untilGone(zk, each))), { concurrency: 2, discard: true })
     yield* repeating(zk, zk.ensurePath(path))
     let isIn = true
     yield* Scope.addFinalizer(scope, Effect.suspend(() => isIn ? withdraw : Effect.void))
@@ -234,7 +288,10 @@ export const make = Effect.fnUntraced(function*(
         Effect.onExit((exit) =>
           Effect.suspend(() => {
             isIn = false
-            return exit._tag === "Success" ? Effect.void : withdraw
+            // Its own znode first: until that is gone, the mark is needed.
+            return exit._tag === "Success"
+              ? Removal.inBackground(zk, Removal.untilGone(zk, markOf(name)))
+              : withdraw
           })
         )
       )

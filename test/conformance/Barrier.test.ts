@@ -193,8 +193,8 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
       proxy.cut()
       const their = yield* theirs.enter
       const leaving = yield* Effect.forkChild(their.leave, { startImmediately: true })
-      yield* eventually(Effect.map(witness.exists(their.path), (found) =>
-        Option.isNone(found) || found.value.version === 1))
+      const mark = `${path}-__leaving__-${their.path.slice(path.length + 1)}`
+      yield* eventually(Effect.map(witness.exists(mark), Option.isSome))
       yield* proxy.refuse(false)
       const our = yield* Fiber.join(entering)
       assert.isUndefined(leaving.pollUnsafe())
