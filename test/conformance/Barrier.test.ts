@@ -101,7 +101,7 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
 
   test("double barrier: a create whose reply was lost is the own member", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
-      const fault = loseReply(proxy, ({ opCode }) => opCode === OpCode.Create, 1)
+      const fault = loseReply(proxy, ({ opCode }) => opCode === OpCode.Multi)
       const mine = yield* doubleOf(zk, `${root}/barrier`)
       const theirs = yield* doubleOf(witness, `${root}/barrier`)
       const entering = yield* Effect.forkChild(mine.enter, { startImmediately: true })
