@@ -244,7 +244,8 @@ export const make = Effect.fnUntraced(function*(
           if (waits) yield* guard.protect(Effect.raceFirst(Effect.asVoid(event), Effect.sleep(millis)))
           return false
         })).pipe(
-          Effect.catchTag("NoNode", () => Effect.as(zk.ensurePath(leases, acl), false))
+          // Who takes the first one makes it.
+          Effect.catchTag("NoNode", () => Effect.succeed(true))
         )
         if (hasRoom || !waits) return hasRoom
       }
