@@ -273,10 +273,12 @@ export const make = Effect.fnUntraced(function*(
         return Option.some(Grants.all([first, ...others]))
       })).pipe(
         Effect.catchTag("GrantLost", () => Effect.succeed("Again" as const)),
-        Effect.catchIf(OwnZnode.isExpired, () => Effect.as(zk.session, "Again" as const)),
         Effect.catchTag("NodeExists", (error) => Effect.die(error))
       )
-    })
+    }).pipe(
+      // In the next session, if there is to be one.
+      Effect.catchIf(OwnZnode.isExpired, () => Effect.as(zk.session, "Again" as const))
+    )
 
   const acquireWith = (
     wanted: number,

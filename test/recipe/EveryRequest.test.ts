@@ -1,12 +1,13 @@
 /**
  * Whatever happens at whichever request of a recipe, no znode of ours is left
  * behind, and the next one gets in. On the in-memory server: each run breaks
- * another request of another recipe, in one of five ways.
+ * another request of another recipe, in one of many ways.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 import type * as Scope from "effect/Scope"
@@ -49,10 +50,12 @@ const recipes: { readonly [name: string]: Use } = {
 /** What happens at the request that a run is about. */
 const mishaps = {
   "interrupted": { interrupts: true },
-  "interrupted, reply lost": { interrupts: true, action: "ForwardThenCut" },
-  "interrupted, request lost": { interrupts: true, action: "Cut" },
-  "reply lost": { interrupts: false, action: "ForwardThenCut" },
-  "request lost": { interrupts: false, action: "Cut" },
+  "interrupted, reply lost": { interrupts: true, cut: "reply" },
+  "interrupted, request lost": { interrupts: true, cut: "request" },
+  "reply lost": { interrupts: false, cut: "reply" },
+  "request lost": { interrupts: false, cut: "request" },
+  "reply lost, session over": { interrupts: false, cut: "reply", expires: true },
+  "interrupted, session over": { interrupts: true, expires: true },
   "session over": { interrupts: false, expires: true }
 } as const
 
@@ -79,7 +82,7 @@ const run = (
   use: Use,
   contended: boolean,
   at: number,
-  mishap: { readonly interrupts: boolean; readonly action?: "ForwardThenCut" | "Cut"; readonly expires?: boolean }
+  mishap: { readonly interrupts: boolean; readonly cut?: "request" | "reply"; readonly expires?: boolean }
 ): Effect.Effect<boolean, unknown, Scope.Scope | ZooKeeperTest.ZooKeeperTest> =>
   Effect.gen(function*() {
     const test = yield* ZooKeeperTest.ZooKeeperTest
@@ -91,11 +94,17 @@ const run = (
     const happened = yield* Deferred.make<void>()
     let count = 0
     const sessionId = (yield* zk.session).id
-    yield* test.of(zk).onRequest(({ operation }) => {
-      if (operation === "ping" || operation === "connect" || operation === "close") return undefined
-      if (operation === "setWatches" || count++ !== at) return undefined
-      Deferred.doneUnsafe(happened, Effect.void)
-      return mishap.action === undefined ? undefined : { _tag: mishap.action }
+    let xid: number | undefined
+    yield* test.of(zk).onRequest((request) => {
+      if (["ping", "connect", "close", "setWatches"].includes(request.operation) || count++ !== at) return undefined
+      xid = request.xid
+      if (mishap.cut !== "reply") Deferred.doneUnsafe(happened, Exit.void)
+      return mishap.cut === "request" ? { _tag: "Cut" } : undefined
+    })
+    yield* test.of(zk).onReply((reply) => {
+      if (mishap.cut !== "reply" || reply.xid !== xid) return undefined
+      Deferred.doneUnsafe(happened, Exit.void)
+      return { _tag: "Cut" }
     })
 
     const release = yield* Deferred.make<void>()
