@@ -182,7 +182,7 @@ export const make = Effect.fnUntraced(function*(
     leadAlways: (effect) =>
       Effect.forever(
         // What the effect fails with is its own, whatever it is called.
-        lead((grant) => Effect.result(Effect.isEffect(effect) ? effect : Effect.suspend(() => effect(grant)))).pipe(
+        lead((grant) => Effect.result(Effect.asVoid(Effect.isEffect(effect) ? effect : effect(grant)))).pipe(
           Effect.catchTag(["GrantLost", "Resigned", "AcquireTimeout"], () => Effect.succeed(Result.void)),
           Effect.flatMap((result) =>
             Result.isFailure(result) && !isLossOfOurs(result.failure) ? Effect.fail(result.failure) : Effect.void)

@@ -14,7 +14,7 @@ import { atEveryRequest, cutAt, eventually, expire, interruptedAt, loseReply, ty
 import { barrier } from "./barrier.ts"
 import { onEveryServer } from "./servers.ts"
 
-onEveryServer("barriers", barrier)
+onEveryServer(barrier)
 
 const barrierOf = (zk: World["zk"], path: string) => Effect.provideService(Barrier.make(path), ZooKeeper, zk)
 

@@ -12,7 +12,7 @@ import { atEveryRequest, cutAt, eventually, interruptedAt, loseReply, type World
 import { counter } from "./counter.ts"
 import { onEveryServer } from "./servers.ts"
 
-onEveryServer("counter", counter)
+onEveryServer(counter)
 
 const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.Multi
 

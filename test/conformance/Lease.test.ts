@@ -10,7 +10,7 @@ import { atEveryRequest, cutAt, eventually, expire, interruptedAt, type World, w
 import { lease } from "./lease.ts"
 import { onEveryServer } from "./servers.ts"
 
-onEveryServer("lease", lease)
+onEveryServer(lease)
 
 const leaseOf = (zk: World["zk"], path: string, identifier: string) =>
   Effect.provideService(Lease.make(path, { duration: "1 hour", identifier }), ZooKeeper, zk)

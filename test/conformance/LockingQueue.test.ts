@@ -14,7 +14,7 @@ import { lockingQueue } from "./lockingQueue.ts"
 import { onEveryServer } from "./servers.ts"
 import { text } from "./recipes.ts"
 
-onEveryServer("locking queue", lockingQueue)
+onEveryServer(lockingQueue)
 
 const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.Multi
 

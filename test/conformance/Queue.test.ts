@@ -15,7 +15,7 @@ import { text } from "./recipes.ts"
 import { queue } from "./queue.ts"
 import { onEveryServer } from "./servers.ts"
 
-onEveryServer("queues", queue)
+onEveryServer(queue)
 
 const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.Multi
 

@@ -12,7 +12,7 @@ import { atEveryRequest, cutAt, eventually, expire, interruptedAt, type World, w
 import { onEveryServer } from "./servers.ts"
 import { setPartitioner } from "./setPartitioner.ts"
 
-onEveryServer("set partitioner", setPartitioner)
+onEveryServer(setPartitioner)
 
 const memberOf = (zk: World["zk"], path: string, identifier: string) =>
   Effect.provideService(

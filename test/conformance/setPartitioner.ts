@@ -18,6 +18,11 @@ const live = TestClock.withLive
 
 const recorded = <A, E>(stream: Stream.Stream<A, E>) => live(record(stream))
 
+const shares = (expected: string) => (mine: ReadonlyArray<string>) => mine.join("") === expected
+
+const argument = (path: string, options: SetPartitioner.Options) =>
+  Effect.map(Effect.flip(SetPartitioner.make(path, options)), (error) => error.argument)
+
 export const setPartitioner = (title: string, connect: Connect): void => {
   shared(connect(), { timeout: "30 seconds" })(title, (it) => {
     it.effect("kazoo's znodes; alone it gets everything", () =>
@@ -73,7 +78,6 @@ export const setPartitioner = (title: string, connect: Connect): void => {
               )
             ))
           })
-        const shares = (expected: string) => (mine: ReadonlyArray<string>) => mine.join("") === expected
         const a = yield* join("a")
         yield* a.upTo(shares("12345"))
         const second = yield* other(connect())
@@ -154,8 +158,6 @@ export const setPartitioner = (title: string, connect: Connect): void => {
 
     it.effect("malformed arguments are refused", () =>
       Effect.gen(function*() {
-        const argument = (path: string, options: SetPartitioner.Options) =>
-          Effect.map(Effect.flip(SetPartitioner.make(path, options)), (error) => error.argument)
         assert.strictEqual(yield* argument("work", { items: [] }), "path")
         assert.strictEqual(yield* argument("/work", { items: ["a/b"] }), "items")
         assert.strictEqual(yield* argument("/work", { items: [""] }), "items")

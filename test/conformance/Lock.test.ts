@@ -1,0 +1,4 @@
+import { lock } from "./lock.ts"
+import { onEveryServer } from "./servers.ts"
+
+onEveryServer(lock)
