@@ -237,7 +237,7 @@ export const make = Effect.fnUntraced(function*(
         const hasRoom = yield* Effect.scoped(Effect.gen(function*() {
           const { event, value } = yield* Removal.persist(
             waits
-              ? zk.getChildrenAndWatch(leases)
+              ? Effect.map(zk.getChildrenAndWatch(leases), ({ event, value }) => ({ value, event }))
               : Effect.map(zk.getChildrenWithStat(leases), (value) => ({ value, event: Effect.never }))
           )
           if (value.children.length + wanted <= permits) return true
