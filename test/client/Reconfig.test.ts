@@ -6,6 +6,7 @@ import { dial } from "../../src/client/NodeTransport.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import type * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy, root, shared, sharedHost, untilState } from "../support/Clients.ts"
+import * as Proxy from "../support/Proxy.ts"
 import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
 
 const reasonOf = (error: unknown) => error instanceof ConnectionError ? error.reason._tag : String(error)
@@ -117,6 +118,24 @@ describe.skipIf(shared === undefined)("Hosts that change", () => {
       yield* untilState(zk, "Suspended")
       yield* zk.updateHosts(sharedHost)
       yield* untilState(zk, "Connected")
+      assert.strictEqual((yield* zk.session).id, id)
+    }))
+
+  it.live("updateHosts while a server that is gone then is being asked: it is not stayed with", () =>
+    Effect.gen(function*() {
+      const first = yield* proxy
+      const second = yield* proxy
+      const zk = yield* connect({ hosts: first.hosts })
+      const { id } = yield* zk.session
+      const remove = first.onReply(({ opCode }) => opCode === Proxy.connectOpCode ? { _tag: "Hold" } : undefined)
+      first.cut()
+      yield* untilState(zk, "Suspended")
+      yield* first.until(() => first.held() === 1)
+      yield* zk.updateHosts(second.hosts)
+      remove()
+      first.release()
+      yield* untilState(zk, "Connected")
+      assert.strictEqual(yield* portOf(zk), second.port)
       assert.strictEqual((yield* zk.session).id, id)
     }))
 
