@@ -48,6 +48,8 @@ const transparent = (
     const session = yield* Session.make({
       servers,
       dial,
+    isPlain: true,
+    sasl: undefined,
       sessionTimeout,
       connectTimeout: 15_000,
       closeTimeout: 5000,

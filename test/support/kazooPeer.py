@@ -75,6 +75,12 @@ COMMANDS = {
     "handOver": hand_over,
     # elections
     "lead": lead,
+    # parties
+    "party": keep(lambda client, given: client.Party(given["path"], given.get("identifier"))),
+    "shallowParty": keep(lambda client, given: client.ShallowParty(given["path"], given.get("identifier"))),
+    "join": on(lambda party, given: party.join()),
+    "leave": on(lambda party, given: party.leave()),
+    "members": on(lambda party, given: sorted(party)),
 }
 
 

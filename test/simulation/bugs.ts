@@ -1,0 +1,240 @@
+/**
+ * Client bugs, each of which the simulation catches within 200 seeds.
+ *
+ * Most are bugs that some client of ZooKeeper had, or that this one had.
+ */
+import type { Bug } from "./Planted.ts"
+
+const client = "src/client/Client.ts"
+const connection = "src/client/Connection.ts"
+const session = "src/client/Session.ts"
+const registry = "src/client/WatchRegistry.ts"
+const watches = "src/client/Watches.ts"
+
+export const bugs: ReadonlyArray<Bug> = [
+  {
+    name: "replies-by-position",
+    file: connection,
+    find: "    if (pending.xid !== xid) {\n",
+    replace: "    if (pending.xid !== xid && xid < 0) {\n"
+  },
+  {
+    name: "interruption-frees-the-slot",
+    file: connection,
+    find: "    const pending = this.pending.first\n",
+    replace: "    while (this.pending.first?.cancelled === true) this.pending.shift()\n    const pending = this.pending.first\n"
+  },
+  {
+    name: "zxid-from-pings",
+    file: connection,
+    find: "    if (xid === Protocol.Xid.Ping) return this.onPing(code)\n",
+    replace:
+      "    if (xid === Protocol.Xid.Ping) {\n      this.listener.zxid(view.getBigInt64(at + 4))\n      return this.onPing(code)\n    }\n"
+  },
+  {
+    name: "unknown-as-not-applied",
+    file: connection,
+    find: "next !== undefined; next = this.pending.shift()) next.fail(reason, \"Unknown\")",
+    replace: "next !== undefined; next = this.pending.shift()) next.fail(reason, \"NotApplied\")"
+  },
+  {
+    name: "lost-requests-hang",
+    file: connection,
+    find: "next !== undefined; next = this.pending.shift()) next.fail(reason, \"Unknown\")",
+    replace: "next !== undefined; next = this.pending.shift()) if (next.call.isRead) next.fail(reason, \"Unknown\")"
+  },
+  {
+    name: "silence-is-no-loss",
+    file: connection,
+    find: "        if (now >= silence || now >= deadline() || now >= headDue) {\n",
+    replace: "        if (now >= headDue) {\n"
+  },
+  {
+    name: "deadline-from-receive-time",
+    file: session,
+    find: "    this.provenAt = at\n",
+    replace: "    this.provenAt = this.now() + 0 * at\n"
+  },
+  {
+    name: "newest-ping-is-the-answered-one",
+    file: connection,
+    find: "    const asked = this.pings.shift()\n",
+    replace: "    const asked = this.pings.splice(0).pop()\n"
+  },
+  {
+    name: "deadline-without-margin",
+    file: session,
+    find: "    return this.provenAt + this.timeout * (1 - margin)",
+    replace: "    return this.provenAt + this.timeout * (4 / 3)"
+  },
+  {
+    name: "sleep-is-not-seen",
+    file: session,
+    find: "(slept > 1000 ? slept : 0)",
+    replace: "(slept > 1e12 ? slept : 0)"
+  },
+  {
+    name: "password-forgotten",
+    file: session,
+    find: "      this.password = response.passwd.slice()\n",
+    replace: ""
+  },
+  {
+    name: "backoff-reset-by-handshake",
+    file: session,
+    find: "      let served = false\n",
+    replace: "      let served = true\n"
+  },
+  {
+    name: "connected-before-armed",
+    file: session,
+    find: "    return Effect.all([authenticated, armed], { concurrency: \"unbounded\", discard: true }).pipe(\n",
+    replace:
+      "    return Effect.all([authenticated, Effect.forkDetach(Effect.ignore(armed))], { concurrency: \"unbounded\", discard: true }).pipe(\n"
+  },
+  {
+    name: "relative-zxid-too-new",
+    file: session,
+    find: "        ...this.rearm,\n",
+    replace: "        ...this.rearm,\n        relativeZxid: this.lastZxid + 1_000_000n,\n"
+  },
+  {
+    name: "watches-not-rearmed",
+    file: registry,
+    find: "    for (const [path, entry] of this.entries) this.relist(put, path, entry, options.newSession)\n",
+    replace: ""
+  },
+  {
+    name: "requests-outlive-their-session",
+    file: session,
+    find: "      this.failWaiting(reason)\n      this.watches.fail(reason, this.terminal !== undefined)\n",
+    replace: "      this.watches.fail(reason, this.terminal !== undefined)\n"
+  },
+  {
+    name: "expiry-is-silent",
+    file: session,
+    find: "      this.watches.fail(reason, this.terminal !== undefined)\n",
+    replace: ""
+  },
+  {
+    name: "zxid-outlives-its-session",
+    file: session,
+    find: "      this.lastZxid = 0n\n",
+    replace: ""
+  },
+  {
+    name: "refused-session-asked-again",
+    file: session,
+    find: "          this.hosts.succeeded()\n          yield* this.expire()\n",
+    replace: "          this.hosts.succeeded()\n"
+  },
+  {
+    name: "unique-name-not-looked-up",
+    file: client,
+    find: "      if (name === undefined) return Option.none()\n",
+    replace: "      if (name === undefined || name !== \"\") return Option.none()\n"
+  },
+  {
+    name: "look-up-without-sync",
+    file: client,
+    find: "      yield* ask(Calls.sync, { path: serverPath(parent) }, { path: parent })\n",
+    replace: ""
+  },
+  {
+    name: "create-repeated-blindly",
+    file: client,
+    find: "      Effect.flatMap(\n        // The session is still",
+    replace: "      error.isRetryable ? createProtected(path, guid, mode, attempt) : Effect.flatMap(\n        // The session is still"
+  },
+  {
+    name: "ephemeral-of-another-session",
+    file: client,
+    find: "        (found) => isOurs() || !lost.isEphemeral && Option.isSome(found),\n",
+    replace: "        (found) => isOurs() || Option.isSome(found),\n"
+  },
+  {
+    name: "update-repeated-blindly",
+    file: client,
+    find: "          if (!isRefuted(doubt, before)) return yield* error\n",
+    replace: ""
+  },
+  {
+    name: "update-trusts-equal-bytes",
+    file: client,
+    find: "          if (!isRefuted(doubt, before)) return yield* error\n",
+    replace:
+      "          if (doubt.written.some((data) => equal(data, before.data))) return before\n          if (!isRefuted(doubt, before)) return yield* error\n"
+  },
+  {
+    name: "set-ignores-the-version",
+    file: client,
+    find: "Effect.result(set(path, data, before.stat.version))",
+    replace: "Effect.result(set(path, data, -1))"
+  },
+  {
+    name: "event-paths-with-chroot",
+    file: watches,
+    find: "path: options.clientPath(serverPath) }",
+    replace: "path: serverPath }"
+  },
+  {
+    name: "events-twice",
+    file: registry,
+    find: "      if (concerns(only.kind, tag)) only.notify(tag, path)\n",
+    replace: "      if (concerns(only.kind, tag)) only.notify(tag, path)\n      if (concerns(only.kind, tag)) only.notify(tag, path)\n"
+  },
+  {
+    name: "child-events-to-recursive-watches",
+    file: registry,
+    find: "      return tag !== \"NodeChildrenChanged\"\n    case \"node\":\n",
+    replace: "      return true\n    case \"node\":\n"
+  },
+  {
+    name: "no-gap-after-reconnect",
+    file: session,
+    find: "          this.watches.gap(reason)\n",
+    replace: "          if (this.rearm.newSession) this.watches.gap(reason)\n"
+  },
+  {
+    name: "exists-watch-armed-as-data-watch",
+    file: registry,
+    find: "        put(entry.exists ? \"dataWatches\" : \"existWatches\", path)\n",
+    replace: "        put(\"dataWatches\", path)\n"
+  },
+  {
+    name: "watch-left-by-interruption",
+    file: registry,
+    find: "    entry.consumers.splice(index, 1)\n    this.disarm(path, entry)\n",
+    replace: "    entry.consumers.splice(index, 1)\n"
+  },
+  {
+    name: "wake-ups-of-the-busy-lost",
+    file: watches,
+    find: "      if (last !== undefined && !stale) yield* wakeUps.take\n",
+    replace: "      wakeUps.clear()\n      if (last !== undefined && !stale) yield* wakeUps.take\n"
+  },
+  {
+    name: "once-fires-before-its-answer",
+    file: watches,
+    find: "    if (this.armed) this.finish(",
+    replace: "    if (this.armed || tag !== \"NodeCreated\") this.finish("
+  },
+  {
+    name: "followers-sleep-through-new-sessions",
+    file: watches,
+    find: "        if (stale || reason !== \"Reconnected\") wake()\n",
+    replace: "        if (stale && reason === \"Reconnected\") wake()\n"
+  },
+  {
+    name: "overtaking-in-a-full-window",
+    file: session,
+    find: "      if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {\n",
+    replace: "      if (connection.inFlight < this.options.maxInFlight * 2) {\n"
+  },
+  {
+    name: "identity-for-the-first-connection-only",
+    file: session,
+    find: "      Effect.forEach(this.credentials, (credential)",
+    replace: "      Effect.forEach(this.hadSession ? [] : this.credentials, (credential)"
+  }
+]
