@@ -15,17 +15,13 @@ import { OpCode } from "../../src/jute/OpCode.ts"
 import * as PersistentNode from "../../src/recipe/PersistentNode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
-import { inMemory } from "../support/InMemory.ts"
 import { connectOpCode, type Proxy } from "../support/Proxy.ts"
 import { text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
+import { onEveryServer } from "./servers.ts"
 import { persistentNode } from "./persistentNode.ts"
 
-persistentNode("in memory", inMemory)
-
-describe.skipIf(shared === undefined)("a real server", () => {
-  persistentNode("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
-})
+onEveryServer(persistentNode)
 
 interface World {
   readonly zk: ZooKeeper.Service

@@ -249,7 +249,9 @@ class Link {
     }
     world.trace.bytes(`${loop.name}#${this.id} sends ${frame.length} bytes, op ${Wire.readRequest(frame).opCode}`, frame)
     if (this.isCut || this.there.isDead) return
-    if (randomness.chance(faults.halfOpen)) return this.halfOpen()
+    if (randomness.chance(faults.halfOpen)) this.halfOpen()
+    // The other direction may have died: then this one still loses nothing from its middle.
+    if (this.there.isDead) return
     const held = randomness.chance(faults.hold) ? randomness.between(0, network.longest) : 0
     const arrival = this.there.next(at, network.delay() + held)
     if (randomness.chance(faults.cutBefore)) return this.cut(arrival, "before a request")
@@ -298,7 +300,8 @@ class Link {
     const { network } = this
     const { randomness, world } = network
     const { frame: faults, splits } = network.faults
-    if (randomness.chance(faults.halfOpen)) return this.halfOpen()
+    if (randomness.chance(faults.halfOpen)) this.halfOpen()
+    if (this.back.isDead) return
     const held = randomness.chance(faults.hold) ? randomness.between(0, network.longest) : 0
     const arrival = this.back.next(world.now, network.delay() + held)
     if (randomness.chance(faults.cutReply)) return this.cut(arrival, "before a reply")
