@@ -60,7 +60,7 @@ const catchPlanted = async (most: number): Promise<number> => {
     let tried = 0
     for (let seed = from; seed < from + most && caught === undefined; seed++) {
       tried++
-      const workload = workloadOf(seed, values.workload)
+      const workload = workloadOf(seed, values.workload ?? bug.workload)
       const [violation] = simulate(seed, workload).violations
       if (violation !== undefined) caught = `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
     }

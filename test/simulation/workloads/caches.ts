@@ -15,13 +15,12 @@ const root = "/tree"
 const names = ["a", "b", "c"] as const
 
 /** Every path that may ever be there. */
-const paths: readonly [string, ...ReadonlyArray<string>] = [
-  root,
-  ...names.flatMap((one) => [
-    `${root}/${one}`,
-    ...names.flatMap((two) => [`${root}/${one}/${two}`, ...names.map((three) => `${root}/${one}/${two}/${three}`)])
-  ])
-]
+const below = (parents: ReadonlyArray<string>): ReadonlyArray<string> =>
+  parents.flatMap((parent) => names.map((name) => `${parent}/${name}`))
+
+const first = below([root])
+const second = below(first)
+const paths: readonly [string, ...ReadonlyArray<string>] = [root, ...first, ...second, ...below(second)]
 
 const depthOf = (path: string): number => path.split("/").length - 2
 
@@ -57,7 +56,7 @@ export const cachesWorkload: Workload = {
     run.pace = 500
     let calls = 0
     let quiet = 0
-    let last: bigint | undefined
+    const final: { zxid: bigint | undefined } = { zxid: undefined }
 
     const change = ({ randomness, zk }: Participant): Effect.Effect<void> => {
       const path = randomness.pick(paths)
@@ -80,7 +79,7 @@ export const cachesWorkload: Workload = {
       Effect.catch(attempt, () => Effect.andThen(Effect.sleep(500), surely(attempt)))
 
     return {
-      prepare: (zk) => zk.create(root),
+      prepare: (zk) => Effect.forEach([root, ...first, ...second], (path) => zk.create(path), { discard: true }),
       client: (participant) =>
         Effect.gen(function*() {
           const { index, randomness, zk } = participant
@@ -117,10 +116,10 @@ export const cachesWorkload: Workload = {
           if (index === 0) {
             yield* surely(zk.ensurePath(root))
             const { mzxid } = yield* surely(zk.set(root, "last"))
-            last = mzxid
+            final.zxid = mzxid
           }
-          while (last === undefined) yield* Effect.sleep(50)
-          yield* cache.awaitZxid(last)
+          while (final.zxid === undefined) yield* Effect.sleep(50)
+          yield* cache.awaitZxid(final.zxid)
           const who = `client${index}'s cache (${JSON.stringify(part.options)})`
           compare(run, who, part, yield* cache.snapshot)
           yield* Effect.sleep(2 * run.pace)

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as PersistentNode from "../../../src/recipe/PersistentNode.ts"
 import { ZooKeeper } from "../../../src/ZooKeeper.ts"
 import * as ZnodePath from "../../../src/ZnodePath.ts"
@@ -36,8 +37,6 @@ export const presentWorkload: Workload = {
         return randomness.chance(0.7) ? Effect.ignore(zk.delete(path)) : Effect.ignore(zk.set(path, "meddled"))
       })
 
-    const leave = (scope: Scope.Closeable) => Scope.close(scope, Exit.void)
-
     return {
       prepare: (zk) => zk.create(root),
       client: (participant) =>
@@ -52,6 +51,18 @@ export const presentWorkload: Workload = {
           }
           const scope = yield* Scope.make()
           const node = yield* Scope.provide(make(`kept-${index}-`), scope)
+          yield* Effect.forkIn(
+            // The first one may be of earlier; each later one is told as it is found.
+            Stream.runForEach(Stream.drop(node.states, 1), (state) =>
+              Effect.map(zk.state, (session) => {
+                if (state._tag !== "Present" || session._tag !== "Connected" || !mode.startsWith("ephemeral")) return
+                const { ephemeralOwner } = state.stat
+                if (ephemeralOwner !== session.sessionId) {
+                  run.violation("L19", `client${index}: its node is one of session ${ephemeralOwner}, not ${session.sessionId}`)
+                }
+              })),
+            scope
+          )
           let data = "first"
           while (!participant.isOver) {
             yield* participant.pause
@@ -80,7 +91,7 @@ export const presentWorkload: Workload = {
           if (own.length !== 1 || own[0] !== ZnodePath.name(node.path)) {
             run.violation("G2", `${who} is there as ${own.join()}`)
           }
-          yield* leave(scope)
+          yield* Scope.close(scope, Exit.void)
           const left = names().filter((name) => name.includes(`kept-${index}-`))
           if (left.length > 0) run.violation("G1", `${who} is left as ${left.join()}`)
         }),
