@@ -109,6 +109,9 @@ export interface Options {
   readonly dangerouslySkipVerification?: "hostname" | "all" | undefined
 }
 
+const refuse = (argument: string, problem: string): BadArguments =>
+  new BadArguments({ argument: `tls.${argument}`, value: "", problem })
+
 /**
  * What is wrong with the options, where that can be said without a connection.
  *
@@ -116,8 +119,6 @@ export interface Options {
  * @since 0.1.0
  */
 export const problemOf = (options: Options): BadArguments | undefined => {
-  const refuse = (argument: string, problem: string) =>
-    new BadArguments({ argument: `tls.${argument}`, value: "", problem })
   if ((options.cert === undefined) !== (options.key === undefined)) {
     return refuse(options.cert === undefined ? "cert" : "key", "cert and key are given together, or neither")
   }

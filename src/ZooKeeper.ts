@@ -38,7 +38,7 @@ import type * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import * as Acl from "./Acl.ts"
 import * as Client from "./client/Client.ts"
-import * as NodeTls from "./client/NodeTls.ts"
+import * as Membership from "./client/Membership.ts"
 import * as NodeTransport from "./client/NodeTransport.ts"
 import * as Session from "./client/Session.ts"
 import * as ConnectionString from "./ConnectionString.ts"
@@ -51,6 +51,7 @@ import * as Tls from "./Tls.ts"
 import type * as Transaction from "./Transaction.ts"
 import type { NodeEvent, WatchEvent } from "./WatchEvent.ts"
 import type { Children, Created, CreateOptions, Stat, Znode } from "./Znode.ts"
+import * as ZooKeeperConfig from "./ZooKeeperConfig.ts"
 import {
   BadArguments,
   type BadVersion,
@@ -308,7 +309,12 @@ export class ZooKeeper extends Context.Service<ZooKeeper, Service>()("effect-zoo
  * @since 0.1.0
  */
 export interface Options {
-  /** `host[:port],…[/chroot]`. Port 2181 by default, IPv6 in brackets. */
+  /**
+   * `host[:port],…[/chroot]`. Port 2181 by default, IPv6 in brackets. Names are
+   * resolved at every attempt; of one with many addresses all are tried. Or
+   * `dns-srv://name[/chroot]`: the servers are those of the SRV records, which are
+   * looked up again every minute, and every 2 seconds while none serves us.
+   */
   readonly hosts: string | ReadonlyArray<string>
   /** Asked of the server, which clamps it. @default "10 seconds" */
   readonly sessionTimeout?: Duration.Input | undefined
@@ -344,6 +350,17 @@ export interface Options {
   readonly tls?: boolean | Tls.Options | undefined
   /** How to authenticate before anything else is sent: `Sasl.digestMd5`. @default the service `SaslMechanism`, if any */
   readonly sasl?: Sasl.Mechanism | undefined
+  /**
+   * Follow the ensemble's own configuration, as `updateHosts` would. A function
+   * says where clients reach a member: needed with `tls`, since the configuration
+   * names plain ports. Whoever may write `/zookeeper/config` decides then whom
+   * this client talks to. @default false
+   */
+  readonly followConfig?: boolean | ((member: EnsembleConfig.Member) => ConnectionString.Host | undefined) | undefined
+  /** How SRV records are looked up. @default by Node */
+  readonly lookupSrv?:
+    | ((name: string) => Effect.Effect<ReadonlyArray<ConnectionString.Host>, ConnectionError>)
+    | undefined
   /** How a server is dialled, in place of `tls`. @default TCP through Node */
   readonly dial?: ((host: ConnectionString.Host) => Effect.Effect<Socket.Socket>) | undefined
 }
@@ -392,8 +409,11 @@ const dialOf = (options: Options): Effect.Effect<NonNullable<Options["dial"]>, B
   const settings = tls === true ? {} : tls
   const problem = Tls.problemOf(settings)
   if (problem !== undefined) return Effect.fail(problem)
-  const dialTls = NodeTls.dial(settings)
-  return Effect.succeed((host) => dialTls(host))
+  // Loaded by those who use it: Node's TLS is 8 ms of a process's start.
+  return Effect.map(Effect.promise(() => import("./client/NodeTls.ts")), ({ dial: dialTls }) => {
+    const dialled = dialTls(settings)
+    return (host) => dialled(host)
+  })
 }
 
 /**
@@ -407,7 +427,20 @@ const dialOf = (options: Options): Effect.Effect<NonNullable<Options["dial"]>, B
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Service, OperationError, Scope.Scope> {
-  const servers = yield* ConnectionString.parse(options.hosts)
+  const srv = Option.getOrUndefined(yield* ConnectionString.parseDnsSrv(options.hosts))
+  const lookupSrv = options.lookupSrv ?? NodeTransport.lookupSrv
+  const connectTimeout = yield* positive("connectTimeout", options.connectTimeout, 15_000)
+  const servers = srv === undefined
+    ? yield* ConnectionString.parse(options.hosts)
+    : { hosts: yield* Membership.resolve(lookupSrv, srv.name, connectTimeout), chroot: srv.chroot }
+  const { followConfig = false } = options
+  if (followConfig === true && (options.tls ?? false) !== false) {
+    return yield* new BadArguments({
+      argument: "followConfig",
+      value: "true",
+      problem: "with tls: give a function that says where clients reach a member, its configuration names plain ports"
+    })
+  }
   const defaultAcl = options.defaultAcl ?? Acl.openUnsafe
   const problem = Acl.problemOf(defaultAcl)
   if (problem !== undefined) {
@@ -420,7 +453,7 @@ export const make = Effect.fnUntraced(function*(
     sasl: options.sasl ?? Option.getOrUndefined(yield* Effect.serviceOption(Sasl.SaslMechanism)),
     isPlain: options.dial === undefined && (options.tls ?? false) === false,
     sessionTimeout: yield* positive("sessionTimeout", options.sessionTimeout, 10_000),
-    connectTimeout: yield* positive("connectTimeout", options.connectTimeout, 15_000),
+    connectTimeout,
     closeTimeout: yield* positive("closeTimeout", options.closeTimeout, 5000),
     readOnly: options.readOnly ?? false,
     failFast: options.failFast ?? false,
@@ -435,7 +468,12 @@ export const make = Effect.fnUntraced(function*(
     credentials: (options.auth ?? []).map(({ credential, scheme }) => ({ scheme, credential: secret(credential) })),
     resume: options.resume
   })
-  return Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
+  const client = Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
+  if (srv !== undefined) yield* Membership.refreshSrv(session, client.states, lookupSrv, srv.name)
+  if (followConfig !== false) {
+    yield* Membership.followConfig(session, client.configChanges, followConfig === true ? undefined : followConfig)
+  }
+  return client
 })
 
 /**
@@ -448,13 +486,15 @@ export const layer = (options: Options): Layer.Layer<ZooKeeper, OperationError> 
   Layer.effect(ZooKeeper, make(options))
 
 /**
- * {@link layer} with options from Effect's `Config`.
+ * {@link layer} with options from Effect's `Config`: those of a record of
+ * `Config`s, or else all of `ZooKeeperConfig.options()` (`ZOOKEEPER_HOSTS`, …).
+ * What is malformed or missing fails with a `ConfigError` that names the key.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerConfig = (
-  options: Config.Wrap<Options>
+  options: Config.Wrap<Options> = ZooKeeperConfig.options()
 ): Layer.Layer<ZooKeeper, Config.ConfigError | OperationError> =>
   Layer.effect(ZooKeeper, Effect.flatMap(Config.unwrap(options), make))
 

@@ -208,9 +208,11 @@ describe("ZooKeeperTest", () => {
       yield* test.failNext("transaction", "NodeExists")
       const failed = yield* Effect.flip(zk.transaction([Transaction.create("/c"), Transaction.remove("/b")]))
       assert.isTrue(failed._tag === "TransactionFailed" && failed.index === 0 && failed.error._tag === "NodeExists")
-      yield* test.failNext("transaction", "Throttled")
-      assert.strictEqual(yield* failureOf(zk.transaction([Transaction.remove("/b")])), "Throttled NotApplied")
-      yield* zk.transaction([Transaction.create("/c"), Transaction.remove("/b")])
+      // The client asks eight times more before it says so, and pauses in between.
+      yield* test.failNext("transaction", "Throttled", { times: 9 })
+      const throttled = yield* whileTimePasses(failureOf(zk.transaction([Transaction.remove("/b")])))
+      assert.strictEqual(throttled, "Throttled NotApplied")
+      yield* whileTimePasses(zk.transaction([Transaction.create("/c"), Transaction.remove("/b")]))
       assert.strictEqual((yield* zk.state)._tag, "Connected")
     }))
 
@@ -314,6 +316,28 @@ describe("ZooKeeperTest", () => {
       assert.deepStrictEqual({ at, operation, path, xid }, { at: 5, operation: "delete", path: "/a", xid: 2 })
       assert.strictEqual(sessionId, (yield* zk.session).id)
       assert.deepStrictEqual(names(yield* test.requests), ["connect", "create", "delete"])
+    }))
+
+  scenario("dump: the tree, the sessions and the watches", ({ test, zk }) =>
+    Effect.gen(function*() {
+      yield* zk.create("/a", "data", { mode: "ephemeral" })
+      yield* zk.getAndWatch("/a")
+      const { sessions, watches, znodes, zxid } = yield* test.dump
+      const { id } = yield* zk.session
+      assert.deepStrictEqual([...znodes.keys()].toSorted(), [
+        "/",
+        "/a",
+        "/zookeeper",
+        "/zookeeper/config",
+        "/zookeeper/quota"
+      ])
+      assert.deepStrictEqual({ ...znodes.get("/a"), acl: [] }, { ...(yield* zk.get("/a")), acl: [] })
+      assert.deepStrictEqual(znodes.get("/a")?.acl, (yield* zk.getAcl("/a")).acl)
+      assert.strictEqual(znodes.get("/a")?.stat.czxid, zxid)
+      assert.deepStrictEqual(sessions, [
+        { id, timeout: 10_000, connected: true, listener: "memory1:2181", ephemerals: ["/a"] }
+      ])
+      assert.deepStrictEqual(watches, [{ path: "/a", sessionId: id, list: "data", modes: ["oneShot"] }])
     }))
 
   scenario("the log keeps the newest requests", ({ test, zk }) =>

@@ -12,7 +12,7 @@ import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Acl from "../Acl.ts"
 import { format, type Host, parse } from "../ConnectionString.ts"
-import * as EnsembleConfig from "../EnsembleConfig.ts"
+import { configPath } from "../EnsembleConfig.ts"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import { OpCode } from "../jute/OpCode.ts"
 import type { MultiRequest } from "../jute/Protocol.ts"
@@ -34,6 +34,7 @@ import {
 import { bytesOf, createProblem, refuse, ttlOf, versionProblem } from "./Arguments.ts"
 import * as Calls from "./Calls.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
+import * as Reconfiguration from "./Reconfiguration.ts"
 import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
 import type { Session } from "./Session.ts"
 import * as Telemetry from "./Telemetry.ts"
@@ -557,65 +558,34 @@ export const make = (options: {
   // the ensemble
   // -------------------------------------------------------------------------
 
-  const configOf = (bytes: Uint8Array): Effect.Effect<EnsembleConfig.EnsembleConfig, ConnectionError> =>
-    Effect.mapError(
-      Effect.fromResult(EnsembleConfig.parse(new TextDecoder().decode(bytes))),
-      (detail) =>
-        new ConnectionError({
-          reason: new ProtocolReason({ detail: `unreadable configuration: ${detail}` }),
-          outcome: "NotApplied",
-          path: EnsembleConfig.configPath
-        })
-    )
-
   // Outside of any chroot.
-  const path = EnsembleConfig.configPath
+  const path = configPath
 
   const config: Service["config"] = Effect.flatMap(
     ask(Calls.get, { path, watch: false }, { path }),
-    ({ data }) => configOf(data)
+    ({ data }) => Reconfiguration.decode(data)
   )
 
-  const configChanges: Service["configChanges"] = Watches.follow(session.watches, {
-    path,
-    serverPath: path,
-    kind: "node",
-    read: ask(Calls.getOrNot, { path, watch: false }, { path }),
-    isSame: (a, b) => a.stat.mzxid === b.stat.mzxid
-  }).pipe(
-    Stream.filterMap(Result.fromOption(() => undefined)),
-    Stream.mapEffect(({ data }) => configOf(data))
-  )
-
-  const reconfig: Service["reconfig"] = (change) => {
-    const lines = (members: ReadonlyArray<EnsembleConfig.Member | string> | undefined) => {
-      const problems: Array<string> = []
-      const all = (members ?? []).map((member) => {
-        if (typeof member !== "string") return EnsembleConfig.formatMember(member)
-        const parsed = EnsembleConfig.parseMember(member)
-        if (Result.isFailure(parsed)) problems.push(parsed.failure)
-        return member.trim()
-      })
-      return { text: all.length === 0 ? null : all.join(","), problem: problems[0] }
-    }
-    const replaced = lines("members" in change ? change.members : undefined)
-    const joining = lines("members" in change ? undefined : change.joining)
-    const leaving = "members" in change ? [] : change.leaving ?? []
-    const problem = replaced.problem ?? joining.problem
-      ?? (leaving.every((id) => Number.isSafeInteger(id) && id >= 0) ? undefined : "members leave by their number")
-      ?? (replaced.text === null && joining.text === null && leaving.length === 0 ? "nothing would change" : undefined)
-    if (problem !== undefined) return Effect.fail(refuse("reconfig", "", problem))
-    const request = {
-      joiningServers: joining.text,
-      leavingServers: leaving.length === 0 ? null : leaving.join(","),
-      newMembers: replaced.text,
-      curConfigId: change.version ?? -1n
-    }
-    return Effect.flatMap(
-      ask(Calls.reconfig, request, { path, version: Number(request.curConfigId) }),
-      ({ data }) => configOf(data)
+  // Built where it is used: a stream is a kilobyte that most clients never need.
+  const configChanges: Service["configChanges"] = Stream.suspend(() =>
+    Watches.follow(session.watches, {
+      path,
+      serverPath: path,
+      kind: "node",
+      read: ask(Calls.getOrNot, { path, watch: false }, { path }),
+      isSame: (a, b) => a.stat.mzxid === b.stat.mzxid
+    }).pipe(
+      Stream.filterMap(Result.fromOption(() => undefined)),
+      Stream.mapEffect(({ data }) => Reconfiguration.decode(data))
     )
-  }
+  )
+
+  const reconfig: Service["reconfig"] = (change) =>
+    Effect.flatMap(Effect.fromResult(Reconfiguration.requestOf(change)), (request) =>
+      Effect.flatMap(
+        ask(Calls.reconfig, request, { path, version: Number(request.curConfigId) }),
+        ({ data }) => Reconfiguration.decode(data)
+      ))
 
   const updateHosts: Service["updateHosts"] = (hosts) =>
     Effect.flatMap(parse(hosts), (servers) =>
@@ -685,7 +655,7 @@ export const make = (options: {
     getAndWatch: (path) => readAndWatch(path, "nodeOnce", Calls.get),
     getChildrenAndWatch: (path) => readAndWatch(path, "childrenOnce", Calls.getChildrenWithStat),
     state: SubscriptionRef.get(session.state),
-    states: SubscriptionRef.changes(session.state),
+    states: Stream.suspend(() => SubscriptionRef.changes(session.state)),
     session: session.connected,
     isAlive: Effect.sync(() => session.isAlive),
     sessionEnd: Effect.suspend(() => session.untilEnded),

@@ -46,10 +46,22 @@ const longestPause = 400
 /** Ends the session; the server answers, then hangs up. */
 export const closeSession = call("close", Protocol.operations.closeSession, { value: () => undefined })
 
+/** When something left us: ms on the monotonic and on the wall clock. */
+export interface Asked {
+  readonly at: number
+  readonly wall: number
+}
+
+/** A write, and which requests it carried, counted from 1. */
+interface Question extends Asked {
+  readonly first: number
+  readonly last: number
+}
+
 /** What a connection tells its session. */
 export interface Listener {
-  /** A request was answered that left us at this time, in ms on the monotonic and the wall clock: the session lived then. */
-  readonly proven: (sentAt: number, sentWall: number) => void
+  /** What was asked then was answered: the session lived. Not always called in order. */
+  readonly proven: (asked: Asked) => void
   /** The zxid of an ordinary reply. */
   readonly zxid: (zxid: bigint) => void
   /** A watch fired; the path is the server's. */
@@ -110,17 +122,16 @@ export class Connection {
   private leaving: ConnectionError | undefined
   /** The end is decided: whoever is told of it must not be served here again. */
   private failing = false
-  // One sample at a time proves the session: the newest request of a write, and when that write was made.
   private enqueued = 0
   private answered = 0
-  private sample = 0
-  private sampleAt = 0
-  private sampleWall = 0
-  private pingAt = 0
-  private pingWall = 0
+  /** Writes with requests that are not answered, the oldest first: the first answer to each proves the session. */
+  private readonly questions: Array<Question> = []
+  /** How many answers the next thing to do about them waits for. */
+  private nextProof = Infinity
+  /** Pings that are not answered; they are answered in order, and apart from requests. */
+  private readonly pings: Array<Asked> = []
   private zxidHigh = 0
   private zxidLow = 0
-  private pinging = false
 
   constructor(options: {
     readonly clock: Clock.Clock
@@ -180,9 +191,7 @@ export class Connection {
   }
 
   ping(): void {
-    this.pinging = true
-    this.pingAt = this.now()
-    this.pingWall = this.clock.currentTimeMillisUnsafe()
+    this.pings.push({ at: this.now(), wall: this.clock.currentTimeMillisUnsafe() })
     this.writer.begin()
     this.writer.int(Protocol.Xid.Ping)
     this.writer.int(OpCode.Ping)
@@ -226,16 +235,18 @@ export class Connection {
 
   /** When the oldest question left that is not answered yet. */
   private get askedAt(): number | undefined {
-    if (this.pinging) return this.pingAt
-    return this.sample > this.answered ? this.sampleAt : undefined
+    const ping = this.pings[0]?.at
+    const request = this.questions[0]?.at
+    return ping === undefined || request === undefined ? ping ?? request : Math.min(ping, request)
   }
 
   private drain(): Array<Uint8Array> {
     this.lastSent = this.now()
-    if (this.sample <= this.answered) {
-      this.sample = this.enqueued
-      this.sampleAt = this.lastSent
-      this.sampleWall = this.clock.currentTimeMillisUnsafe()
+    const { enqueued, questions } = this
+    const first = (questions[questions.length - 1]?.last ?? this.answered) + 1
+    if (enqueued >= first) {
+      questions.push({ at: this.lastSent, wall: this.clock.currentTimeMillisUnsafe(), first, last: enqueued })
+      if (questions.length === 1) this.nextProof = first
     }
     return this.writer.drain()
   }
@@ -301,8 +312,22 @@ export class Connection {
       throw new Jute.JuteError({ detail: `a reply to xid ${xid} where ${pending.xid} is due` })
     }
     this.pending.shift()
-    if (++this.answered === this.sample) this.listener.proven(this.sampleAt, this.sampleWall)
+    if (++this.answered >= this.nextProof) this.prove()
     return pending
+  }
+
+  /** The oldest question has its first answer, or its last. */
+  private prove(): void {
+    const { answered, questions } = this
+    for (let head = questions[0]; head !== undefined; head = questions[0]) {
+      if (answered === head.first) this.listener.proven(head)
+      if (answered < head.last) {
+        this.nextProof = answered < head.first ? head.first : head.last
+        return
+      }
+      questions.shift()
+    }
+    this.nextProof = Infinity
   }
 
   private succeed(pending: Pending, reader: Jute.Reader): void {
@@ -334,9 +359,8 @@ export class Connection {
 
   private onPing(code: number): void {
     if (code !== 0) throw failure(reasonOf(code, "ping"))
-    if (!this.pinging) return
-    this.pinging = false
-    this.listener.proven(this.pingAt, this.pingWall)
+    const asked = this.pings.shift()
+    if (asked !== undefined) this.listener.proven(asked)
   }
 
   private onAuth(code: number): void {
@@ -412,6 +436,8 @@ export class Connection {
         return {
           response: this.response,
           serve: (timeout, deadline, prepare) => {
+            // A slow handshake must not bring a ping before who we are.
+            this.lastSent = this.now()
             const keepAlive = this.keepAlive(timeout, deadline)
             return Effect.raceAllFirst([
               read,

@@ -26,9 +26,9 @@ export interface Challenge {
 
 /** Text in ISO 8859-1 is hashed as such, any other as UTF-8 (RFC 2831, 2.1.2.1). */
 const hashed = (text: string): Uint8Array =>
-  /^[\u0000-\u00ff]*$/.test(text)
-    ? Uint8Array.from(text, (character) => character.charCodeAt(0))
-    : utf8.encode(text)
+  /[^\0-\u00ff]/.test(text)
+    ? utf8.encode(text)
+    : Uint8Array.from(text, (character) => character.charCodeAt(0))
 
 const joined = (...parts: ReadonlyArray<Uint8Array>): Uint8Array => {
   const all = new Uint8Array(parts.reduce((size, part) => size + part.length, 0))

@@ -93,7 +93,7 @@ const pem = (value: Pem): Effect.Effect<string | Buffer, Socket.SocketError> =>
 const optional = <A, B, E>(
   value: A | undefined,
   f: (value: A) => Effect.Effect<B, E>
-): Effect.Effect<B | undefined, E> => value === undefined ? Effect.succeed(undefined) : f(value)
+): Effect.Effect<B | undefined, E> => value === undefined ? Effect.undefined : f(value)
 
 const isMany = (ca: Pem | ReadonlyArray<Pem>): ca is ReadonlyArray<Pem> => Array.isArray(ca)
 

@@ -13,6 +13,7 @@ import * as Socket from "effect/socket/Socket"
 import * as Dns from "node:dns"
 import * as Net from "node:net"
 import type { Host } from "../ConnectionString.ts"
+import { ConnectionError, ConnectionLoss } from "../ZooKeeperError.ts"
 
 /** In bytes: the buffer grows when a read fills it, so that a thousand idle connections stay small. */
 const firstRead = 1 << 10
@@ -223,3 +224,20 @@ const plain = Effect.succeed<Opening>({
 
 /** TCP and nothing else. */
 export const dial = (server: Host, lookup?: Lookup): Effect.Effect<Socket.Socket> => make(server, plain, lookup)
+
+/** The servers that the SRV records of a name point to; those without a target or a port are none. */
+export const lookupSrv = (name: string): Effect.Effect<ReadonlyArray<Host>, ConnectionError> =>
+  Effect.tryPromise({
+    try: () => Dns.promises.resolveSrv(name),
+    catch: (cause) =>
+      new ConnectionError({
+        reason: new ConnectionLoss({ detail: cause instanceof Error ? cause.message : String(cause) }),
+        outcome: "NotApplied",
+        operation: `dns-srv ${name}`
+      })
+  }).pipe(Effect.map((records) =>
+    records.flatMap(({ name: target, port }) => {
+      const host = target.replace(/\.$/, "")
+      return host === "" || port === 0 ? [] : [{ host, port }]
+    })
+  ))

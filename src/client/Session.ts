@@ -38,12 +38,12 @@ import {
   Tls,
   Unreachable
 } from "../ZooKeeperError.ts"
-import { closeSession, Connection, type Limits } from "./Connection.ts"
+import { type Asked, closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
-import * as FourLetterWord from "./FourLetterWord.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
 import * as SaslExchange from "./SaslExchange.ts"
+import * as ServerProbe from "./ServerProbe.ts"
 import * as Telemetry from "./Telemetry.ts"
 import { speaksTls } from "./TlsProbe.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
@@ -174,7 +174,7 @@ export class Session {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
       this.lastZxid = options.resume.lastZxid
-      this.prove(this.now(), clock.currentTimeMillisUnsafe())
+      this.prove({ at: this.now(), wall: clock.currentTimeMillisUnsafe() })
     }
   }
 
@@ -228,9 +228,9 @@ export class Session {
   }
 
   /** Both clocks as they were then: the machine may have slept while the answer was on its way. */
-  private prove(sentAt: number, sentWall: number): void {
-    this.provenAt = sentAt
-    this.provenWall = sentWall
+  private prove({ at, wall }: Asked): void {
+    this.provenAt = at
+    this.provenWall = wall
   }
 
   /** Monotonic ms at which the session is given up. */
@@ -283,6 +283,11 @@ export class Session {
 
   get stateTag(): SessionState["_tag"] {
     return SubscriptionRef.getUnsafe(this.state)._tag
+  }
+
+  /** Those that are tried. */
+  get servers(): ReadonlyArray<Host> {
+    return this.hosts.all
   }
 
   get currentId(): bigint {
@@ -361,11 +366,12 @@ export class Session {
         if (roundCompleted || wasBrief) {
           pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
           // A schedule that ends is begun anew: its owner may end, the client must not.
-          yield* Effect.catchCause(pause(undefined), () =>
+          const next = Effect.catchCause(pause(undefined), () =>
             Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
               pause = again
               return Effect.ignore(again(undefined))
             }))
+          yield* Effect.timeoutOption(next, this.longestPause(wasBrief))
         } else if (wasServed) {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
@@ -390,6 +396,12 @@ export class Session {
         }
       }
     })
+  }
+
+  /** In ms: no pause may cost a session that can still be saved. */
+  private longestPause(wasBrief: boolean): number {
+    if (this.id === 0n) return Infinity
+    return Math.min(this.timeout / 6, wasBrief ? briefest : Infinity)
   }
 
   /** What breaks here is a fault of ours: nobody is left waiting for it. */
@@ -432,7 +444,7 @@ export class Session {
         limits: this.options.limits,
         nextXid: this.nextXid,
         listener: {
-          proven: (sentAt, sentWall) => {
+          proven: (asked) => {
             // The handshake alone proves little: servers that hang up behind it must be backed off from.
             if (!served) {
               served = true
@@ -441,8 +453,8 @@ export class Session {
               this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection) this.prove(sentAt, sentWall)
-            this.telemetry.roundTrip(this.now() - sentAt)
+            if (this.connection === connection && asked.at > this.provenAt) this.prove(asked)
+            this.telemetry.roundTrip(this.now() - asked.at)
           },
           zxid: (zxid) => {
             if (zxid > this.lastZxid) this.lastZxid = zxid
@@ -465,8 +477,7 @@ export class Session {
       }
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
       const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
-      const sentAt = this.now()
-      const sentWall = this.clock.currentTimeMillisUnsafe()
+      const asked = { at: this.now(), wall: this.clock.currentTimeMillisUnsafe() }
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
         const opened = Effect.catchIf(
@@ -484,8 +495,12 @@ export class Session {
           return { _tag: "Lost", served: true, held, silent: false, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
+        if (!this.hosts.has(host)) {
+          const reason = new ConnectionLoss({ detail: "it is none of the servers any more" })
+          return { _tag: "Lost", served: true, held, silent: false, error: failure(reason) } satisfies Attempt
+        }
         held = true
-        yield* this.established(connection, host, response, sentAt, sentWall)
+        yield* this.established(connection, host, response, asked)
         if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
         const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
         return { _tag: "Lost", served, held, silent: false, error } satisfies Attempt
@@ -523,10 +538,7 @@ export class Session {
       if (this.id === 0n || this.lastZxid === 0n || all.some((host) => !this.refusing.has(formatHost(host)))) {
         return Effect.void
       }
-      const zxidOf = (host: Host) =>
-        Effect.flatMap(this.options.dial(host), (socket) => FourLetterWord.serverFacts(socket, "1 second"))
-      return Effect.forEach(all, zxidOf, { concurrency: "unbounded" }).pipe(
-        Effect.map((facts) => facts.reduce((most, { zxid }) => zxid > most ? zxid : most, 0n)),
+      return ServerProbe.newestZxid(this.options.dial, all).pipe(
         // One that does not tell may be the one that has it all.
         Effect.orElseSucceed(() => this.lastZxid),
         Effect.flatMap((found) => {
@@ -545,7 +557,7 @@ export class Session {
         yield* Effect.sleep(pause)
         const others = this.hosts.all.filter((host) => formatHost(host) !== formatHost(current))
         const host = others[at++ % Math.max(1, others.length)]
-        if (host === undefined || !(yield* this.isReadWrite(host))) continue
+        if (host === undefined || !(yield* ServerProbe.hasQuorum(this.options.dial, host))) continue
         this.hosts.prefer(host)
         yield* Effect.logInfo("ZooKeeper: leaving the read-only server for one that has a quorum").pipe(
           Effect.annotateLogs({ server: formatHost(host) })
@@ -553,17 +565,6 @@ export class Session {
         return yield* this.moveAway(connection)
       }
     })
-  }
-
-  private isReadWrite(host: Host): Effect.Effect<boolean> {
-    const ask = (word: string) =>
-      Effect.flatMap(this.options.dial(host), (socket) => FourLetterWord.send(socket, word, "1 second"))
-    const mode = Effect.map(ask("srvr"), (text) => /^Mode: (leader|follower|observer|standalone)/m.test(text))
-    return ask("isro").pipe(
-      // Not in the whitelist: what a server says about itself nearly always is.
-      Effect.flatMap((answer) => /^(rw|ro|null)\s*$/.test(answer) ? Effect.succeed(answer.startsWith("rw")) : mode),
-      Effect.orElseSucceed(() => false)
-    )
   }
 
   /** Lets what is in flight be answered, then drops the connection; the loop makes the next one. */
@@ -597,8 +598,7 @@ export class Session {
     connection: Connection,
     server: Host,
     response: typeof Protocol.ConnectResponse.Type,
-    sentAt: number,
-    sentWall: number
+    asked: Asked
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const resumed = this.id === response.sessionId
@@ -611,7 +611,7 @@ export class Session {
       this.window = this.options.maxInFlight
       this.server = server
       this.connection = connection
-      this.prove(sentAt, sentWall)
+      this.prove(asked)
       this.rearm = { relativeZxid, newSession: !resumed }
       const { watcher } = this
       this.watcher = undefined
@@ -758,12 +758,14 @@ export class Session {
 
   /** The session, once connected. */
   get connected(): Effect.Effect<SessionInfo, ConnectionError> {
-    return Effect.suspend(() => {
-      const { info } = this
-      if (info !== undefined) return Effect.succeed(info)
-      if (this.terminal !== undefined) return failing(this.terminal)
-      return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
-    })
+    return Effect.suspend(() => this.awaitConnected())
+  }
+
+  private awaitConnected(): Effect.Effect<SessionInfo, ConnectionError> {
+    const { info } = this
+    if (info !== undefined) return Effect.succeed(info)
+    if (this.terminal !== undefined) return failing(this.terminal)
+    return Effect.flatMap(Deferred.await(this.connecting), () => this.awaitConnected())
   }
 
   /** Adds an identity: at once where connected, else with the next connection. */

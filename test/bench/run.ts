@@ -155,7 +155,11 @@ const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle] ?? NaN : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
 }
 
-const digits = (value: number): string => value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2)
+const report = (error: unknown): undefined => {
+  console.error(error instanceof Error ? error.message : error)
+}
+
+const digits = (value: number): string => Number.isNaN(value) ? "–" : value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2)
 
 writeFileSync(join(modules, "package.json"), "{}")
 console.log("installing node-zookeeper-client 1.1.3 …")
@@ -184,7 +188,8 @@ for (const chosen of cases) {
     const names = [...clients.keys()]
     for (const name of turn % 2 === 0 ? names : names.toReversed()) {
       const ops = counts.get(name) ?? chosen.ops
-      const result = await measure(port, clients.get(name) ?? [], chosen, ops)
+      const result = await measure(port, clients.get(name) ?? [], chosen, ops).catch(report)
+      if (result === undefined) continue
       if (chosen.isTimed === true) counts.set(name, Math.max(10, Math.round(ops / result.wall_s * seconds)))
       // The first turn only finds out how much to do.
       const time = (result.cpu_user_s + result.cpu_sys_s) * 1e6 / result.ops

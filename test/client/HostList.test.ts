@@ -15,6 +15,25 @@ const rounds = (taken: ReadonlyArray<HostList.Next>) => taken.map(({ roundComple
 
 const five = hosts("a", "b", "c", "d", "e")
 
+/** Clients of an ensemble whose list is replaced: who is where then, and how many have moved. */
+const rebalanced = (before: NonEmptyReadonlyArray<Host>, after: NonEmptyReadonlyArray<Host>, clients: number) =>
+  Effect.gen(function*() {
+    const counts = new Map<string, number>()
+    let moved = 0
+    for (let client = 0; client < clients; client++) {
+      const list = yield* HostList.make(before)
+      let at = list.next().host.host
+      list.succeeded()
+      if (yield* list.update(after)) {
+        moved++
+        at = list.next().host.host
+        list.succeeded()
+      }
+      counts.set(at, (counts.get(at) ?? 0) + 1)
+    }
+    return { counts, moved: moved / clients }
+  })
+
 describe("HostList", () => {
   it.effect("is a permutation, the same for the same seed, repeated for ever", () =>
     Effect.gen(function*() {
@@ -124,25 +143,6 @@ describe("HostList", () => {
       yield* list.update(hosts("x", "y"))
       assert.sameMembers(names(take(list, 2)), ["x", "y"])
     }))
-
-  /** Clients of an ensemble whose list is replaced: who is where then, and how many have moved. */
-  const rebalanced = (before: NonEmptyReadonlyArray<Host>, after: NonEmptyReadonlyArray<Host>, clients: number) =>
-    Effect.gen(function*() {
-      const counts = new Map<string, number>()
-      let moved = 0
-      for (let client = 0; client < clients; client++) {
-        const list = yield* HostList.make(before)
-        let at = list.next().host.host
-        list.succeeded()
-        if (yield* list.update(after)) {
-          moved++
-          at = list.next().host.host
-          list.succeeded()
-        }
-        counts.set(at, (counts.get(at) ?? 0) + 1)
-      }
-      return { counts, moved: moved / clients }
-    })
 
   const cases = [
     ["servers are added", hosts("a", "b", "c"), five, 2 / 5],

@@ -14,6 +14,8 @@ import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
 
 const bytes = (value: string) => new TextEncoder().encode(value)
 
+const read = (value: string) => DigestMd5.parseChallenge(bytes(value))
+
 const reasonOf = (error: unknown) => error instanceof ConnectionError ? error.reason : undefined
 
 describe("MD5", () => {
@@ -44,7 +46,6 @@ describe("DIGEST-MD5", () => {
   })
 
   it("reads quotes, escapes, spaces and several realms; refuses what is not for it", () => {
-    const read = (value: string) => DigestMd5.parseChallenge(bytes(value))
     assert.deepStrictEqual(
       read("nonce=\"a\\\"b,c\" , realm=\"first\",realm=\"second\",algorithm=md5-sess, qop=\"auth-int,auth\""),
       Result.succeed({ nonce: "a\"b,c", realm: "first" })
@@ -151,6 +152,11 @@ describe.skipIf(!ZooKeeperServer.canStart)("SASL on a server that has it", () =>
     }), 60_000)
 })
 
+const mechanism = (respond: Sasl.Exchange["respond"], initial = "hello"): Sasl.Mechanism => ({
+  name: "SCRIPTED",
+  start: () => Effect.succeed({ initial: bytes(initial), respond })
+})
+
 describe.skipIf(shared === undefined)("SASL mechanisms", () => {
   it.live("a server without SASL fails a mutual mechanism", () =>
     Effect.gen(function*() {
@@ -158,11 +164,6 @@ describe.skipIf(shared === undefined)("SASL mechanisms", () => {
       assert.strictEqual(reasonOf(error)?._tag, "AuthFailed")
       assert.include(error.message, "no DIGEST-MD5 configured")
     }))
-
-  const mechanism = (respond: Sasl.Exchange["respond"], initial = "hello"): Sasl.Mechanism => ({
-    name: "SCRIPTED",
-    start: () => Effect.succeed({ initial: bytes(initial), respond })
-  })
 
   it.live("any mechanism can be provided: its tokens, in turn, by option or as a service", () =>
     Effect.gen(function*() {

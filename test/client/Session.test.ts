@@ -415,18 +415,39 @@ describe.skipIf(shared === undefined)("Session", () => {
       assert.strictEqual(via.accepted(), 2)
     }))
 
-  it.live("throttled requests are NotApplied and retryable; the connection stays", () =>
+  it.live("a throttled request is asked again after pauses; the connection stays, and the order of the others", () =>
     Effect.gen(function*() {
       const via = yield* proxy
       const zk = yield* through(via)
+      let refusals = 0
       const remove = via.onReply(({ opCode, xid }) =>
+        opCode === OpCode.GetData && refusals++ < 3
+          ? { _tag: "Replace", bytes: encodeReply({ xid, err: ErrorCode.Throttled }) }
+          : undefined
+      )
+      const { stat } = yield* zk.get("/")
+      remove()
+      assert.strictEqual(stat.ephemeralOwner, 0n)
+      const asked = via.requests.filter(({ opCode }) => opCode === OpCode.GetData)
+      assert.strictEqual(asked.length, 4)
+      // Each waits for the pause before it, which doubles: 50, 100 and 200 ms.
+      assert.isAtLeast((asked[3]?.at ?? 0) - (asked[0]?.at ?? 0), 340)
+      assert.strictEqual(via.accepted(), 1)
+    }))
+
+  it.live("one that is throttled for ever fails in the end: NotApplied and retryable", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* through(via)
+      via.onReply(({ opCode, xid }) =>
         opCode === OpCode.GetData
           ? { _tag: "Replace", bytes: encodeReply({ xid, err: ErrorCode.Throttled }) }
           : undefined
       )
       const error = yield* failureOf(zk.get("/"))
-      remove()
       assert.isTrue(error._tag === "ConnectionError" && error.isRetryable && error.outcome === "NotApplied")
+      assert.strictEqual(reasonOf(error), "Throttled")
+      yield* zk.exists("/")
       assert.strictEqual(via.accepted(), 1)
     }))
 
@@ -592,7 +613,8 @@ describe.skipIf(shared === undefined)("Session", () => {
       remove()
       yield* zk.get("/")
       assert.strictEqual(via.live(), 1)
-      assert.strictEqual(via.accepted(), 6)
+      // Once it was asked whether it speaks TLS.
+      assert.strictEqual(via.accepted(), 7)
     }))
 
   it.live("nothing is written between the handshake and its answer", () =>

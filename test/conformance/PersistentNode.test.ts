@@ -160,6 +160,19 @@ describe.skipIf(shared === undefined)("a node that stays", () => {
       yield* noChildren(other, root)
     }))
 
+  test("fails when there will be no other session", ({ make, proxy, root, zk }) =>
+    Effect.gen(function*() {
+      const node = yield* make(`${root}/a`)
+      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
+      yield* proxy.refuse(true)
+      proxy.cut()
+      yield* Fiber.join(expired)
+      for (const end of [node.failure, node.set("x")]) {
+        const error = yield* Effect.flip(end)
+        assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "SessionExpired")
+      }
+    }), { sessionTimeout: "1 second", onExpiry: "end" })
+
   test("leaves no watch behind", ({ make, root, zk }) =>
     Effect.gen(function*() {
       const port = Number(sharedHost.split(":").at(-1))

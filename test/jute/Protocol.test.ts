@@ -164,6 +164,14 @@ describe("golden bytes", () => {
   })
 })
 
+const sameByHand = <A>(schema: Schema.Codec<A, unknown>, input: Uint8Array): void => {
+  const byHand = new Jute.Reader().reset(input)
+  const derived = new Jute.Reader().reset(input)
+  assert.deepStrictEqual(Jute.layoutOf(schema).read(byHand), Jute.derivedLayoutOf(schema).read(derived))
+  assert.strictEqual(byHand.offset, derived.offset)
+  assert.strictEqual(Jute.layoutOf(schema).minimum, Jute.derivedLayoutOf(schema).minimum)
+}
+
 describe("values", () => {
   for (const [name, schema] of records) {
     it.effect.prop(`${name} survives encoding and decoding`, [schema, someBytes(0, 40)], ([value, padding]) =>
@@ -182,14 +190,6 @@ describe("values", () => {
           }
         }
       }))
-  }
-
-  const sameByHand = <A>(schema: Schema.Codec<A, unknown>, input: Uint8Array): void => {
-    const byHand = new Jute.Reader().reset(input)
-    const derived = new Jute.Reader().reset(input)
-    assert.deepStrictEqual(Jute.layoutOf(schema).read(byHand), Jute.derivedLayoutOf(schema).read(derived))
-    assert.strictEqual(byHand.offset, derived.offset)
-    assert.strictEqual(Jute.layoutOf(schema).minimum, Jute.derivedLayoutOf(schema).minimum)
   }
 
   it.effect.prop("the layout of Stat by hand is the derived one", [someBytes(68, 80)], ([input]) =>

@@ -23,30 +23,40 @@ export interface Receiver {
 /** Opens a connection. */
 export type Dial = (receiver: Receiver) => Promise<Wire>
 
-export const overTcp = (port: number): Dial => (receiver) =>
-  new Promise((resolve, reject) => {
-    const socket = connectTcp({ host: "127.0.0.1", port, noDelay: true })
-    socket.once("connect", () => resolve({ send: (bytes) => socket.write(bytes), close: () => socket.destroy() }))
-    socket.once("error", reject)
-    socket.on("error", () => {})
-    socket.on("data", receiver.data)
-    socket.on("close", receiver.closed)
-  })
+export const overTcp =
+  (port: number): Dial =>
+  (receiver) =>
+    new Promise((resolve, reject) => {
+      const socket = connectTcp({ host: "127.0.0.1", port, noDelay: true })
+      socket.once("connect", () => resolve({ send: (bytes) => socket.write(bytes), close: () => socket.destroy() }))
+      socket.once("error", reject)
+      socket.on("error", () => {})
+      socket.on("data", receiver.data)
+      socket.on("close", receiver.closed)
+    })
 
-export const toCore = (server: Server, listener = "127.0.0.1:2181"): Dial => async (receiver) => {
-  const peer = server.accept({
-    remoteAddress: "127.0.0.1",
-    listener,
-    send: receiver.data,
-    close: receiver.closed
-  })
-  return { send: peer.receive, close: peer.closed }
-}
+export const toCore =
+  (server: Server, listener = "127.0.0.1:2181"): Dial =>
+  async (receiver) => {
+    const peer = server.accept({
+      remoteAddress: "127.0.0.1",
+      listener,
+      send: receiver.data,
+      close: receiver.closed
+    })
+    return { send: peer.receive, close: peer.closed }
+  }
 
 /** What a server sent. */
 export type Message =
   | { readonly _tag: "Event"; readonly type: number; readonly path: string; readonly zxid: bigint }
-  | { readonly _tag: "Reply"; readonly xid: number; readonly zxid: bigint; readonly err: number; readonly body: unknown }
+  | {
+      readonly _tag: "Reply"
+      readonly xid: number
+      readonly zxid: bigint
+      readonly err: number
+      readonly body: unknown
+    }
   | { readonly _tag: "Closed" }
 
 /** A request: an operation's number, and what writes its body. */
@@ -69,7 +79,11 @@ export const call = <Request, Response>(
 /** A request whose body is just these bytes. */
 export const callWith = (opCode: number, ...body: ReadonlyArray<number>): Call => ({
   opCode,
-  write: (writer) => body.forEach((byte) => writer.boolean(byte !== 0)),
+  write: (writer) => {
+    writer.reserve(body.length)
+    writer.bytes.set(body, writer.offset)
+    writer.offset += body.length
+  },
   read: () => undefined
 })
 
@@ -89,16 +103,18 @@ export class RawClient {
   isClosed = false
   /** Resolves when the connection is gone. */
   readonly gone: Promise<void>
+  private readonly goneHooks: Array<() => void> = []
   private readonly wire: Promise<Wire>
   private handshake: ((response: typeof Protocol.ConnectResponse.Type | undefined) => void) | undefined
-  private readonly calls: Array<{ readonly xid: number; readonly read: Call["read"]; readonly done: (message: Message) => void }> = []
+  private readonly calls: Array<{
+    readonly xid: number
+    readonly read: Call["read"]
+    readonly done: (message: Message) => void
+  }> = []
   private xid = 1
 
   constructor(dial: Dial) {
-    let goneNow = () => {}
-    this.gone = new Promise((resolve) => {
-      goneNow = resolve
-    })
+    this.gone = new Promise((resolve) => this.goneHooks.push(resolve))
     const frames = new Frames(1 << 24, {
       frame: (reader) => this.receive(reader),
       oversize: () => {
@@ -110,7 +126,7 @@ export class RawClient {
       closed: () => {
         this.isClosed = true
         this.messages.push({ _tag: "Closed" })
-        goneNow()
+        for (const hook of this.goneHooks) hook()
         this.handshake?.(undefined)
         for (const { done } of this.calls.splice(0)) done({ _tag: "Closed" })
       }
@@ -207,7 +223,13 @@ export class RawClient {
     const pending = this.calls[index]
     if (pending === undefined) throw new Error(`a reply to ${xid}, which was not asked`)
     this.calls.splice(index, 1)
-    const message: Message = { _tag: "Reply", xid, zxid, err, body: reader.remaining > 0 ? pending.read(reader) : undefined }
+    const message: Message = {
+      _tag: "Reply",
+      xid,
+      zxid,
+      err,
+      body: reader.remaining > 0 ? pending.read(reader) : undefined
+    }
     this.messages.push(message)
     pending.done(message)
   }

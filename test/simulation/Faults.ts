@@ -19,6 +19,8 @@ export interface Faults {
     readonly truncate: number
     /** From here on one direction, or both, goes nowhere, and nobody is told. */
     readonly halfOpen: number
+    /** A reply takes long, nothing that is sent behind it arrives, and then no member is in reach. */
+    readonly slowDeath: number
     /** A frame, and all behind it, takes much longer. */
     readonly hold: number
     /** A reply comes twice. */
@@ -54,7 +56,7 @@ export interface Faults {
 
 export const none: Omit<Faults, "members" | "sessionTimeout" | "tickTime"> = {
   latency: { least: 0.2, mean: 0.3 },
-  frame: { cutBefore: 0, loseReply: 0, cutReply: 0, truncate: 0, halfOpen: 0, hold: 0, duplicate: 0, blackout: 0 },
+  frame: { cutBefore: 0, loseReply: 0, cutReply: 0, truncate: 0, halfOpen: 0, slowDeath: 0, hold: 0, duplicate: 0, blackout: 0 },
   dial: { refuse: 0, ignore: 0 },
   splits: false,
   every: {
@@ -85,6 +87,7 @@ export const draw = (randomness: Randomness): Faults => {
       cutReply: rate(0.02),
       truncate: rate(0.01),
       halfOpen: rate(0.008),
+      slowDeath: rate(0.006),
       hold: rate(0.02),
       duplicate: rate(0.008),
       blackout: rate(0.4)
@@ -101,7 +104,7 @@ export const draw = (randomness: Randomness): Faults => {
       suspend: every(10_000),
       wallClock: every(4000)
     },
-    lag: randomness.chance(0.6) ? randomness.pick([5, 50, 500]) : 0,
+    lag: randomness.chance(0.6) ? randomness.pick([50, 500, 2000]) : 0,
     members,
     sessionTimeout: randomness.pick([2000, 4000, 6000]),
     tickTime: randomness.pick([200, 500, 1000])

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Socket from "effect/socket/Socket"
 import type { Host } from "../../src/ConnectionString.ts"
+import * as Protocol from "../../src/jute/Protocol.ts"
 import type { SessionCredentials } from "../../src/SessionState.ts"
 import type { Options } from "../../src/ZooKeeper.ts"
 import type { Connection, Ensemble } from "./Ensemble.ts"
@@ -250,7 +251,6 @@ class Link {
     world.trace.bytes(`${loop.name}#${this.id} sends ${frame.length} bytes, op ${Wire.readRequest(frame).opCode}`, frame)
     if (this.isCut || this.there.isDead) return
     if (randomness.chance(faults.halfOpen)) this.halfOpen()
-    // The other direction may have died: then this one still loses nothing from its middle.
     if (this.there.isDead) return
     const held = randomness.chance(faults.hold) ? randomness.between(0, network.longest) : 0
     const arrival = this.there.next(at, network.delay() + held)
@@ -303,6 +303,19 @@ class Link {
     if (randomness.chance(faults.halfOpen)) this.halfOpen()
     if (this.back.isDead) return
     const held = randomness.chance(faults.hold) ? randomness.between(0, network.longest) : 0
+    // Pings are what a death in silence is noticed by.
+    const xid = this.wasTold ? Wire.readRequest(frame).xid : 0
+    const isPing = xid === Protocol.Xid.Ping
+    if (!this.there.isDead && randomness.chance(isPing ? 4 * faults.slowDeath : faults.slowDeath)) {
+      this.there.isDead = true
+      const late = this.back.next(world.now, randomness.between(0.2, 0.9) * network.longest)
+      this.trace("dies slowly")
+      world.at(late, () => {
+        this.arrive(frame)
+        network.blackOut()
+      })
+      return
+    }
     const arrival = this.back.next(world.now, network.delay() + held)
     if (randomness.chance(faults.cutReply)) return this.cut(arrival, "before a reply")
     if (randomness.chance(faults.truncate)) {
@@ -312,7 +325,8 @@ class Link {
     }
     const isFirst = !this.wasTold
     this.wasTold = true
-    const isTwice = !isFirst && randomness.chance(faults.duplicate)
+    // What has no number may come twice, and nobody could tell.
+    const isTwice = xid > 0 && randomness.chance(faults.duplicate)
     const at = splits && !isTwice && frame.length > 1 ? 1 + randomness.below(frame.length - 1) : frame.length
     world.at(arrival, () => this.arrive(frame.subarray(0, at)))
     if (isTwice) {

@@ -55,8 +55,14 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "deadline-from-receive-time",
     file: session,
-    find: "    this.provenAt = sentAt\n",
-    replace: "    this.provenAt = this.now() + 0 * sentAt\n"
+    find: "    this.provenAt = at\n",
+    replace: "    this.provenAt = this.now() + 0 * at\n"
+  },
+  {
+    name: "newest-ping-is-the-answered-one",
+    file: connection,
+    find: "    const asked = this.pings.shift()\n",
+    replace: "    const asked = this.pings.splice(0).pop()\n"
   },
   {
     name: "deadline-without-margin",
@@ -71,10 +77,10 @@ export const bugs: ReadonlyArray<Bug> = [
     replace: "(slept > 1e12 ? slept : 0)"
   },
   {
-    name: "password-lost",
+    name: "password-forgotten",
     file: session,
     find: "      this.password = response.passwd.slice()\n",
-    replace: "      this.password = response.passwd\n"
+    replace: ""
   },
   {
     name: "backoff-reset-by-handshake",
@@ -122,8 +128,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "refused-session-asked-again",
     file: session,
-    find: "        this.hosts.succeeded()\n        yield* this.expire()\n",
-    replace: "        this.hosts.succeeded()\n"
+    find: "          this.hosts.succeeded()\n          yield* this.expire()\n",
+    replace: "          this.hosts.succeeded()\n"
   },
   {
     name: "unique-name-not-looked-up",
@@ -189,8 +195,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "no-gap-after-reconnect",
     file: session,
-    find: "        if (this.hadSession) this.watches.gap(",
-    replace: "        if (this.rearm.newSession && this.hadSession) this.watches.gap("
+    find: "          this.watches.gap(reason)\n",
+    replace: "          if (this.rearm.newSession) this.watches.gap(reason)\n"
   },
   {
     name: "exists-watch-armed-as-data-watch",

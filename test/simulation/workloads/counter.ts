@@ -54,7 +54,7 @@ export const counterWorkload: Workload = {
             yield* participant.pause
             const { randomness } = participant
             if (randomness.chance(0.2)) yield* read(participant)
-            else if (randomness.chance(0.1)) yield* Effect.timeoutOption(increment(participant), randomness.between(0, 300))
+            else if (randomness.chance(0.1)) yield* Effect.timeoutOption(increment(participant), randomness.between(0, randomness.pick([2, 20, 300])))
             else yield* increment(participant)
           }
         }),

@@ -117,8 +117,11 @@ export const registerWorkload: Workload = {
             yield* participant.pause
             const attempt = step(participant)
             const { randomness } = participant
-            if (randomness.chance(0.1)) yield* Effect.timeoutOption(attempt, randomness.between(0, 300))
-            else if (randomness.chance(0.1)) yield* Effect.all([attempt, step(participant)], { concurrency: 2 })
+            if (randomness.chance(0.1)) yield* Effect.timeoutOption(attempt, randomness.between(0, randomness.pick([2, 20, 300])))
+            else if (randomness.chance(0.15)) {
+              const burst = Array.from({ length: 2 + randomness.below(5) }, () => step(participant))
+              yield* Effect.all(burst, { concurrency: "unbounded" })
+            }
             else yield* attempt
           }
         }),

@@ -86,6 +86,7 @@ export const watchesWorkload: Workload = {
     const watchers = new Map<Participant, Watcher>()
     let marks = 0
     let quiet = 0
+    let checked = 0
     let bumpedAt = Infinity
 
     const watcherOf = (participant: Participant): Watcher => {
@@ -287,13 +288,16 @@ export const watchesWorkload: Workload = {
           quiet++
           while (quiet < run.participants.length) yield* Effect.sleep(50)
           yield* Effect.sleep(run.recovery)
+          checkFollowers(run, watcher)
+          checked++
+          while (checked < run.participants.length) yield* Effect.sleep(50)
           if (participant.index === 0) {
             const at = participant.loop.now
             yield* bump(watcher)
             bumpedAt = at
           }
           while (bumpedAt === Infinity) yield* Effect.sleep(50)
-          yield* Effect.sleep(1000 + run.pace)
+          yield* Effect.sleep(1000 + 4 * run.pace)
           checkEnd(run, watcher, bumpedAt)
           yield* Scope.close(scope, Exit.void)
           const { sessionId } = yield* Effect.map(participant.zk.session, ({ id }) => ({ sessionId: id }))
@@ -321,14 +325,21 @@ const currentVersion = (run: Run, name: Name, what: "data" | "children"): Versio
   return stat === undefined ? absent : what === "data" ? versionOf(stat) : childrenVersionOf(stat)
 }
 
-/** Everything has come to rest, and everything was changed since. */
-const checkEnd = (run: Run, { followers, onces, participant, raws }: Watcher, bumpedAt: number): void => {
+/** Whoever follows a znode knows its last state. */
+const checkFollowers = (run: Run, { followers, participant }: Watcher): void => {
   const who = `client${participant.index}`
   for (const { isLeft, last, name, what } of followers) {
     if (isLeft) continue
     const now = currentVersion(run, name, what)
     if (last !== now) run.violation("W5", `${who}: the last that was told of the ${what} of ${name} is ${last}, and it is ${now}`)
   }
+}
+
+/** Everything has come to rest, and everything was changed since. */
+const checkEnd = (run: Run, watcher: Watcher, bumpedAt: number): void => {
+  const { onces, participant, raws } = watcher
+  const who = `client${participant.index}`
+  checkFollowers(run, watcher)
   for (const { isLeft, name, outcome, version, what } of onces) {
     if (!isLeft && outcome === undefined) {
       run.violation("W5", `${who}: a watch of the ${what} of ${name}, armed at ${version}, never fired`)

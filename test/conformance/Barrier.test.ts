@@ -1,0 +1,218 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as References from "effect/References"
+import type * as Scope from "effect/Scope"
+import { OpCode } from "../../src/jute/OpCode.ts"
+import * as Barrier from "../../src/recipe/Barrier.ts"
+import * as RetryPolicy from "../../src/RetryPolicy.ts"
+import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import { connect, shared } from "../support/Clients.ts"
+import { atEveryRequest, cutAt, eventually, expire, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
+import { barrier } from "./barrier.ts"
+import { onEveryServer } from "./servers.ts"
+
+onEveryServer(barrier)
+
+const barrierOf = (zk: World["zk"], path: string) => Effect.provideService(Barrier.make(path), ZooKeeper, zk)
+
+const doubleOf = (zk: World["zk"], path: string, options: DoubleBarrier.Options = { members: 2 }) =>
+  Effect.provideService(DoubleBarrier.make(path, options), ZooKeeper, zk)
+
+const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>, sessionTimeout = 4000) =>
+  it.live(title, () =>
+    Effect.flatMap(world({ sessionTimeout }), body).pipe(
+      // Lost connections are what these tests are about.
+      Effect.provideService(References.MinimumLogLevel, "Error")
+    ), 60_000)
+
+describe.skipIf(shared === undefined)("barriers: faults", () => {
+  test("a wait survives a cut, also when the barrier goes meanwhile", ({ proxy, root, witness, zk }) =>
+    Effect.gen(function*() {
+      const path = yield* witness.create(`${root}/barrier`)
+      const barrier = yield* barrierOf(zk, path)
+      for (const meanwhile of [false, true]) {
+        yield* Effect.ignore(witness.create(path))
+        const waiting = yield* Effect.forkChild(barrier.wait, { startImmediately: true })
+        yield* RetryPolicy.retry(zk.sync("/"))
+        yield* proxy.refuse(true)
+        proxy.cut()
+        if (meanwhile) yield* witness.delete(path)
+        yield* proxy.refuse(false)
+        yield* RetryPolicy.retry(zk.sync("/"))
+        if (!meanwhile) {
+          assert.isUndefined(waiting.pollUnsafe())
+          yield* witness.delete(path)
+        }
+        yield* Fiber.join(waiting)
+      }
+    }))
+
+  test("a wait survives the session", (there) =>
+    Effect.gen(function*() {
+      const { root, witness, zk } = there
+      const path = yield* witness.create(`${root}/barrier`)
+      const barrier = yield* barrierOf(zk, path)
+      const waiting = yield* Effect.forkChild(barrier.wait, { startImmediately: true })
+      yield* RetryPolicy.retry(zk.sync("/"))
+      yield* expire(there)
+      assert.isUndefined(waiting.pollUnsafe())
+      yield* witness.delete(path)
+      yield* Fiber.join(waiting)
+    }), 1000)
+
+  test("a removal whose reply was lost removes no other barrier", ({ proxy, root, witness, zk }) =>
+    Effect.gen(function*() {
+      const barrier = yield* barrierOf(zk, `${root}/barrier`)
+      yield* barrier.create
+      const fault = loseReply(proxy, ({ opCode }) => opCode === OpCode.Delete)
+      yield* proxy.refuse(false)
+      const removing = yield* Effect.forkChild(barrier.remove, { startImmediately: true })
+      yield* proxy.until(() => fault.lost() === 1)
+      yield* witness.create(barrier.path)
+      assert.isTrue(yield* Fiber.join(removing))
+      assert.isTrue(yield* barrier.isThere)
+      assert.isTrue(yield* barrier.remove)
+    }))
+
+  test("waits end when the client does", ({ root, witness }) =>
+    Effect.gen(function*() {
+      const path = yield* witness.create(`${root}/barrier`)
+      const ends = yield* Effect.scoped(Effect.gen(function*() {
+        const zk = yield* connect()
+        const barrier = yield* barrierOf(zk, path)
+        const double = yield* doubleOf(zk, `${root}/double`)
+        const ends = [
+          yield* Effect.forkDetach(Effect.flip(barrier.wait), { startImmediately: true }),
+          yield* Effect.forkDetach(Effect.flip(double.withMembers(Effect.void)), { startImmediately: true })
+        ]
+        yield* eventually(Effect.map(witness.exists(`${root}/double`), Option.isSome))
+        yield* eventually(Effect.map(witness.getChildren(`${root}/double`), (names) => names.length === 1))
+        return ends
+      }))
+      for (const end of ends) {
+        const error = yield* Fiber.join(end)
+        assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "Closed")
+      }
+      yield* eventually(Effect.map(witness.getChildren(`${root}/double`), (names) => names.length === 0))
+    }))
+
+  test("double barrier: a create whose reply was lost is the own member", ({ proxy, root, witness, zk }) =>
+    Effect.gen(function*() {
+      const fault = loseReply(proxy, ({ opCode }) => opCode === OpCode.Multi)
+      const mine = yield* doubleOf(zk, `${root}/barrier`)
+      const theirs = yield* doubleOf(witness, `${root}/barrier`)
+      const entering = yield* Effect.forkChild(mine.enter, { startImmediately: true })
+      yield* proxy.until(() => fault.lost() === 1)
+      yield* RetryPolicy.retry(zk.sync("/"))
+      yield* eventually(Effect.map(witness.getChildren(`${root}/barrier`), (names) => names.length === 1))
+      assert.isUndefined(entering.pollUnsafe())
+      const their = yield* theirs.enter
+      const our = yield* Fiber.join(entering)
+      yield* Effect.all([our.leave, their.leave], { concurrency: 2 })
+      assert.deepStrictEqual(yield* witness.getChildren(`${root}/barrier`), [])
+    }))
+
+  test("double barrier: a reply lost at any request", ({ proxy, root, witness, zk }) =>
+    Effect.gen(function*() {
+      const requests = yield* atEveryRequest((index) =>
+        Effect.gen(function*() {
+          const path = `${root}/barrier-${index}`
+          const log: Array<string> = []
+          const round = (zk: World["zk"], who: string) =>
+            Effect.gen(function*() {
+              const barrier = yield* doubleOf(zk, path)
+              log.push("comes")
+              yield* barrier.withMembers(Effect.sync(() => log.push("in")))
+              log.push(`left ${who}`)
+            })
+          yield* Effect.all([round(zk, "mine"), round(witness, "theirs")], { concurrency: 2 })
+          assert.deepStrictEqual(log.slice(0, 4), ["comes", "comes", "in", "in"])
+          assert.deepStrictEqual(yield* witness.getChildren(path), [])
+        }), cutAt(proxy))
+      assert.isAbove(requests, 8)
+    }))
+
+  test("double barrier: interrupted at any request, with and without its reply, leaves no znode", ({
+    proxy,
+    root,
+    witness,
+    zk
+  }) =>
+    Effect.gen(function*() {
+      for (const lost of [false, true]) {
+        for (let index = 0, reached = true; reached; index++) {
+          const path = `${root}/barrier-${lost}-${index}`
+          yield* witness.create(path)
+          const barrier = yield* doubleOf(zk, path, { members: 1 })
+          reached = yield* interruptedAt(proxy, index, barrier.withMembers(Effect.void), lost)
+          yield* eventually(Effect.map(witness.getChildren(path), (names) => names.every((name) => name === "ready")))
+          if (!reached) assert.isAbove(index, 6)
+        }
+      }
+    }))
+
+  test("double barrier: one member in two sessions counts once", (there) =>
+    Effect.gen(function*() {
+      const { root, witness, zk } = there
+      const path = `${root}/barrier`
+      const mine = yield* doubleOf(zk, path)
+      const entering = yield* Effect.forkChild(mine.enter, { startImmediately: true })
+      yield* eventually(Effect.map(witness.exists(path), Option.isSome))
+      yield* eventually(Effect.map(witness.getChildren(path), (names) => names.length === 1))
+      const [name] = yield* witness.getChildren(path)
+      yield* expire(there)
+      const { id } = yield* zk.session
+      yield* eventually(Effect.map(witness.exists(`${path}/${name}`), (found) =>
+        Option.isSome(found) && found.value.ephemeralOwner === id))
+      yield* RetryPolicy.retry(zk.sync("/"))
+      assert.isUndefined(entering.pollUnsafe())
+      const theirs = yield* doubleOf(witness, path)
+      const their = yield* theirs.enter
+      const our = yield* Fiber.join(entering)
+      yield* Effect.all([our.leave, their.leave], { concurrency: 2 })
+    }), 1000)
+
+  test("double barrier: a member that was cut off while the others came and began to leave gets in", ({
+    proxy,
+    root,
+    witness,
+    zk
+  }) =>
+    Effect.gen(function*() {
+      const path = `${root}/barrier`
+      const mine = yield* doubleOf(zk, path)
+      const theirs = yield* doubleOf(witness, path)
+      const entering = yield* Effect.forkChild(mine.enter, { startImmediately: true })
+      yield* eventually(Effect.map(witness.exists(path), Option.isSome))
+      yield* eventually(Effect.map(witness.getChildren(path), (names) => names.length === 1))
+      yield* RetryPolicy.retry(zk.sync("/"))
+      yield* proxy.refuse(true)
+      proxy.cut()
+      const their = yield* theirs.enter
+      const leaving = yield* Effect.forkChild(their.leave, { startImmediately: true })
+      const mark = `${path}-__leaving__-${their.path.slice(path.length + 1)}`
+      yield* eventually(Effect.map(witness.exists(mark), Option.isSome))
+      yield* proxy.refuse(false)
+      const our = yield* Fiber.join(entering)
+      assert.isUndefined(leaving.pollUnsafe())
+      yield* our.leave
+      yield* Fiber.join(leaving)
+      assert.deepStrictEqual(yield* witness.getChildren(path), [])
+    }))
+
+  test("double barrier: leaving survives the session", (there) =>
+    Effect.gen(function*() {
+      const { root, witness, zk } = there
+      const path = `${root}/barrier`
+      const [mine, theirs] = yield* Effect.all([doubleOf(zk, path), doubleOf(witness, path)])
+      const [our, their] = yield* Effect.all([mine.enter, theirs.enter], { concurrency: 2 })
+      const leaving = yield* Effect.forkChild(our.leave, { startImmediately: true })
+      yield* expire(there)
+      assert.isUndefined(leaving.pollUnsafe())
+      yield* their.leave
+      yield* Fiber.join(leaving)
+    }), 1000)
+})
