@@ -17,8 +17,6 @@ export interface Bug {
   /** Found exactly once in the file. */
   readonly find: string
   readonly replace: string
-  /** Where only one workload can notice it. */
-  readonly workload?: string
 }
 
 const root = new URL("../../", import.meta.url)
