@@ -235,13 +235,16 @@ export const make = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       while (true) {
         const hasRoom = yield* Effect.scoped(Effect.gen(function*() {
-          const { event, value } = yield* Removal.persist(
+          const { changed, count } = yield* Removal.persist(
             waits
-              ? Effect.map(zk.getChildrenAndWatch(leases), ({ event, value }) => ({ value, event }))
-              : Effect.map(zk.getChildrenWithStat(leases), (value) => ({ value, event: Effect.never }))
+              ? Effect.map(zk.getChildrenAndWatch(leases), ({ event, value }) => ({
+                count: value.children.length,
+                changed: Effect.asVoid(event)
+              }))
+              : Effect.map(zk.getChildren(leases), ({ length }) => ({ count: length, changed: Effect.void }))
           )
-          if (value.children.length + wanted <= permits) return true
-          if (waits) yield* guard.protect(Effect.raceFirst(Effect.asVoid(event), Effect.sleep(millis)))
+          if (count + wanted <= permits) return true
+          if (waits) yield* guard.protect(Effect.raceFirst(changed, Effect.sleep(millis)))
           return false
         })).pipe(
           // Who takes the first one makes it.

@@ -17,7 +17,7 @@ const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 export const election = (title: string, connect: Connect): void => {
   const test = tests(connect)
 
-  describe(`${title}: election`, () => {
+  describe(title, () => {
     const layouts = {
       kazoo: /^[0-9a-f]{32}__lock__\d{10}$/,
       curator: /^_c_[0-9a-f-]{36}-lock-\d{10}$/,

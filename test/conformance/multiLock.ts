@@ -18,7 +18,7 @@ export const multiLock = (title: string, connect: Connect): void => {
   const locks = (zk: Service, root: string, ...names: ReadonlyArray<string>) =>
     of(zk, Effect.forEach(names, (name) => Lock.make(`${root}/${name}`)))
 
-  describe(`${title}: several locks as one`, () => {
+  describe(title, () => {
     test("opposite orders do not wait for each other", ({ other, root, zk }) =>
       Effect.gen(function*() {
         const mine = yield* MultiLock.make(yield* locks(zk, root, "a", "b", "c"))

@@ -32,7 +32,7 @@ export const readWriteLock = (title: string, connect: Connect): void => {
       }
     })
 
-  describe(`${title}: read-write lock`, () => {
+  describe(title, () => {
     for (const layout of ["kazoo", "curator"] as const) {
       describe(layout, () => {
         const names = {

@@ -16,7 +16,7 @@ const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 export const semaphore = (title: string, connect: Connect): void => {
   const test = tests(connect)
 
-  describe(`${title}: semaphore`, () => {
+  describe(title, () => {
     test("kazoo: znodes and data", ({ root, zk }) =>
       Effect.gen(function*() {
         const path = `${root}/a/permits`

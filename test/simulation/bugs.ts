@@ -10,6 +10,9 @@ const connection = "src/client/Connection.ts"
 const session = "src/client/Session.ts"
 const registry = "src/client/WatchRegistry.ts"
 const watches = "src/client/Watches.ts"
+const follower = "src/recipe/internal/TreeFollower.ts"
+const tree = "src/recipe/internal/CachedTree.ts"
+const node = "src/recipe/PersistentNode.ts"
 
 export const bugs: ReadonlyArray<Bug> = [
   {
@@ -242,5 +245,61 @@ export const bugs: ReadonlyArray<Bug> = [
     file: session,
     find: "      Effect.forEach(this.credentials, (credential)",
     replace: "      Effect.forEach(this.hadSession ? [] : this.credentials, (credential)"
+  },
+  {
+    name: "lists-trusted-before-they-are-read",
+    file: follower,
+    workload: "caches",
+    find: "        return { paths: [...appeared, ...remaining], listed: { path, stat } }\n",
+    replace: "        tree.listed(path, stat)\n        return { paths: [...appeared, ...remaining] }\n"
+  },
+  {
+    name: "recreation-told-by-version",
+    file: tree,
+    workload: "caches",
+    find: "    if (stat.czxid > previous.stat.czxid) {\n",
+    replace: "    if (stat.czxid > previous.stat.czxid && stat.version !== previous.stat.version) {\n"
+  },
+  {
+    name: "caches-await-no-reading",
+    file: "src/recipe/TreeCache.ts",
+    workload: "caches",
+    find: "        yield* follower.settled\n        if (lastZxid",
+    replace: "        if (lastZxid"
+  },
+  {
+    name: "gaps-are-no-news",
+    file: follower,
+    workload: "caches",
+    find: "      if (event._tag === \"Gap\") mark(",
+    replace: "      if (event._tag === \"Gap\") void ("
+  },
+  {
+    name: "dying-nodes-adopted",
+    file: node,
+    workload: "present",
+    find: "      ? stat.ephemeralOwner === session\n",
+    replace: "      ? stat.ephemeralOwner !== 0n\n"
+  },
+  {
+    name: "lost-names-not-looked-for",
+    file: node,
+    workload: "present",
+    find: "    if (attempted) known = yield* find\n",
+    replace: ""
+  },
+  {
+    name: "removal-tried-once",
+    file: node,
+    workload: "present",
+    find: "  const removal = persevere(\n    zk,\n",
+    replace: "  const removal = Effect.asVoid(\n"
+  },
+  {
+    name: "new-sessions-have-no-node",
+    file: node,
+    workload: "present",
+    find: "    yield* Effect.raceFirst(Effect.exit(event), Queue.take(wake))\n",
+    replace: "    yield* Effect.raceFirst(Effect.catch(event, () => Effect.never), Queue.take(wake))\n"
   }
 ]
