@@ -194,6 +194,19 @@ describe("ZooKeeperTest", () => {
       assert.deepStrictEqual((yield* zk.getChildren("/")).filter((name) => name !== "zookeeper"), [path.slice(1)])
     }))
 
+  scenario("loseReply: of the handshake, and of a ping", ({ test, zk }) =>
+    Effect.gen(function*() {
+      const { id } = yield* zk.session
+      yield* test.loseReply(({ operation }) => operation === "connect")
+      yield* test.disconnect()
+      yield* untilState(zk, "Suspended")
+      yield* untilState(zk, "Connected")
+      yield* test.loseReply(({ operation }) => operation === "ping")
+      yield* untilState(zk, "Suspended")
+      yield* untilState(zk, "Connected")
+      assert.strictEqual((yield* zk.session).id, id)
+    }))
+
   scenario("failNext: errors, names and numbers, once", ({ test, zk }) =>
     Effect.gen(function*() {
       yield* zk.create("/a")
@@ -345,6 +358,11 @@ describe("ZooKeeperTest", () => {
       for (let count = 0; count < 100; count++) yield* zk.create(`/${count}`)
       const paths = (yield* test.requests).map(({ path }) => path)
       assert.deepStrictEqual(paths, ["/95", "/96", "/97", "/98", "/99"])
+      const first = yield* Effect.forkChild(test.waitForRequest(({ path }) => path === "/100"), {
+        startImmediately: true
+      })
+      for (let count = 100; count < 120; count++) yield* zk.create(`/${count}`)
+      assert.strictEqual((yield* Fiber.join(first)).path, "/100")
     }), { server: { requestLog: 5 } })
 
   it.effect("faults of one client leave the others alone", () =>
