@@ -1,7 +1,8 @@
 /** Each control, under `TestClock`: what it does, and that the real client notices. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Random, References, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Option, Random, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as Lock from "../src/recipe/Lock.ts"
 import type { SessionState } from "../src/SessionState.ts"
 import * as Transaction from "../src/Transaction.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
@@ -78,6 +79,18 @@ describe("ZooKeeperTest", () => {
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(yield* event, { _tag: "NodeDeleted", path: "/lock" })
     }))
+
+  scenario("whoever loses the session loses the lock, and the work is interrupted", ({ test, zk }) =>
+    Effect.gen(function*() {
+      const started = yield* Latch.make()
+      const work = Effect.andThen(started.open, Effect.never)
+      const holder = yield* Effect.forkChild(Effect.flip(Lock.withLock("/lock")(work)))
+      yield* started.await
+      yield* test.disconnect("halfOpen")
+      yield* test.refuseConnections()
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(holder))._tag, "GrantLost")
+    }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zk)))
 
   scenario("an hour passes without losing the session", ({ test, zk }) =>
     Effect.gen(function*() {
