@@ -25,7 +25,7 @@ const contended = (lock: Lock.Lock, count: number) => eventually(lock.contenders
 export const lock = (title: string, connect: Connect): void => {
   const test = tests(connect)
 
-  describe(`${title}: lock`, () => {
+  describe(title, () => {
     for (const layout of ["kazoo", "curator"] as const) {
       describe(layout, () => {
         const names = { kazoo: /^[0-9a-f]{32}__lock__\d{10}$/, curator: /^_c_[0-9a-f-]{36}-lock-\d{10}$/ }

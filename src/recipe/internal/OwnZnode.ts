@@ -87,7 +87,8 @@ export const underGrant = (zk: Service, grant: Grant) =>
       Effect.flatMap(
         Removal.persist(zk.exists(path)),
         Option.match({
-          onNone: () => Effect.fail(new NoNode({ path })),
+          // Gone again: with its session, and the grant with it, or by somebody's hand.
+          onNone: () => underGrant(zk, grant)(create),
           onSome: (stat) => Effect.succeed({ path, stat })
         })
       )

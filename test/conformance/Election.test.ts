@@ -1,0 +1,4 @@
+import { election } from "./election.ts"
+import { onEveryServer } from "./servers.ts"
+
+onEveryServer(election)

@@ -1,0 +1,4 @@
+import { multiLock } from "./multiLock.ts"
+import { onEveryServer } from "./servers.ts"
+
+onEveryServer(multiLock)

@@ -1,0 +1,4 @@
+import { readWriteLock } from "./readWriteLock.ts"
+import { onEveryServer } from "./servers.ts"
+
+onEveryServer(readWriteLock)

@@ -1,0 +1,4 @@
+import { semaphore } from "./semaphore.ts"
+import { onEveryServer } from "./servers.ts"
+
+onEveryServer(semaphore)
