@@ -78,7 +78,8 @@ export const election = (title: string, connect: Connect): void => {
             yield* Queue.offer(terms, grant.path)
             // The first term ends by itself.
             if (count++ === 0) return
-            yield* Effect.raceFirst(Effect.never, Effect.andThen(Deferred.await(stop), Effect.fail("enough" as const)))
+            yield* Deferred.await(stop)
+            return yield* Effect.fail("enough" as const)
           })
         ))
         const first = yield* Queue.take(terms)

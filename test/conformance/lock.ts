@@ -22,6 +22,13 @@ export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A
 /** Waits until a lock has so many contenders. */
 const contended = (lock: Lock.Lock, count: number) => eventually(lock.contenders, ({ length }) => length === count)
 
+const both = (zk: Service, other: Service, path: string) =>
+  Effect.all([of(zk, Lock.make(path)), of(other, Lock.make(path))])
+
+/** How an effect fails. */
+const tag = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
+
 export const lock = (title: string, connect: Connect): void => {
   const test = tests(connect)
 
@@ -85,9 +92,6 @@ export const lock = (title: string, connect: Connect): void => {
           }))
       })
     }
-
-    const both = (zk: Service, other: Service, path: string) =>
-      Effect.all([of(zk, Lock.make(path)), of(other, Lock.make(path))])
 
     test("tokens grow", ({ other, root, zk }) =>
       Effect.gen(function*() {
@@ -160,8 +164,6 @@ export const lock = (title: string, connect: Connect): void => {
       Effect.gen(function*() {
         const [mine, theirs] = yield* both(zk, other, `${root}/lock`)
         const again = yield* of(zk, Lock.make(`${root}/lock`))
-        const tag = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
-          Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
         yield* mine.withLock(Effect.gen(function*() {
           assert.strictEqual(yield* tag(mine.withLock(Effect.void)), "AlreadyHeld")
           assert.strictEqual(yield* tag(again.withLock(Effect.void)), "AlreadyHeld")

@@ -12,11 +12,11 @@ import type { Service } from "../../src/ZooKeeper.ts"
 import { of, tests } from "./clients.ts"
 import { eventually } from "./lock.ts"
 
+const locks = (zk: Service, root: string, ...names: ReadonlyArray<string>) =>
+  of(zk, Effect.forEach(names, (name) => Lock.make(`${root}/${name}`)))
+
 export const multiLock = (title: string, connect: Connect): void => {
   const test = tests(connect)
-
-  const locks = (zk: Service, root: string, ...names: ReadonlyArray<string>) =>
-    of(zk, Effect.forEach(names, (name) => Lock.make(`${root}/${name}`)))
 
   describe(title, () => {
     test("opposite orders do not wait for each other", ({ other, root, zk }) =>
@@ -29,10 +29,9 @@ export const multiLock = (title: string, connect: Connect): void => {
           yield* Effect.sleep(1)
           inside--
         })
-        yield* Effect.all(
-          [mine, theirs].map((lock) => Effect.replicateEffect(lock.withLock(work), 10)),
-          { concurrency: "unbounded" }
-        )
+        yield* Effect.forEach([mine, theirs], (lock) => Effect.replicateEffect(lock.withLock(work), 10), {
+          concurrency: "unbounded"
+        })
         for (const name of ["a", "b", "c"]) assert.deepStrictEqual(yield* zk.getChildren(`${root}/${name}`), [])
       }))
 
@@ -63,7 +62,7 @@ export const multiLock = (title: string, connect: Connect): void => {
             const error = yield* Effect.orDie(Effect.flip(grant.guard([Transaction.remove(`${root}/y`)])))
             assert.isTrue(error._tag === "TransactionFailed" && error.index === 0)
             yield* Deferred.succeed(held, undefined)
-            yield* Effect.never
+            return yield* Effect.never
           })
         ))
         yield* Deferred.await(held)
