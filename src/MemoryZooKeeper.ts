@@ -143,12 +143,10 @@ export const listen = (options: Options = {}): Effect.Effect<Service, ListenErro
     const { host = "127.0.0.1", port = 2181, requestLog = 10_000, size = 1, snapshot, ...serverOptions } = options
     const known = port === 0 ? {} : { members: Array.from({ length: size }, (_, index) => `${host}:${port + index}`) }
     const server = yield* Server.make({ ...known, ...serverOptions })
-    const unusable = ({ message }: Error) => new SnapshotError({ file: snapshot ?? "", detail: message })
-    const save = snapshot === undefined
-      ? Effect.void
-      : Effect.mapError(SnapshotFile.save(server, snapshot), unusable)
+    const unusable = (detail: string) => new SnapshotError({ file: snapshot ?? "", detail })
+    const save = snapshot === undefined ? Effect.void : SnapshotFile.save(server, snapshot, unusable)
     if (snapshot !== undefined) {
-      yield* Effect.mapError(SnapshotFile.load(server, snapshot), unusable)
+      yield* SnapshotFile.load(server, snapshot, unusable)
       yield* Effect.addFinalizer(() =>
         Effect.catchTag(save, "SnapshotError", (error) => Effect.logError(error.message)))
     }
@@ -156,15 +154,8 @@ export const listen = (options: Options = {}): Effect.Effect<Service, ListenErro
     const addresses = yield* Effect.forEach(Array.from({ length: size }, (_, index) => index), (index) => {
       const wanted = port === 0 ? 0 : port + index
       return Effect.mapError(
-        Effect.catchDefect(NodeListener.listen(network, { host, port: wanted }), (defect) =>
-          Effect.fail(defect instanceof Error ? defect : new Error(String(defect)))),
-        (error) =>
-          new ListenError({
-            host,
-            port: wanted,
-            code: "code" in error ? String(error.code) : "",
-            detail: error.message
-          })
+        NodeListener.listen(network, { host, port: wanted }),
+        ({ code, message }) => new ListenError({ host, port: wanted, code, detail: message })
       )
     })
     const names = addresses.map(({ name }) => name)

@@ -51,6 +51,7 @@ import * as Tls from "./Tls.ts"
 import type * as Transaction from "./Transaction.ts"
 import type { NodeEvent, WatchEvent } from "./WatchEvent.ts"
 import type { Children, Created, CreateOptions, Stat, Znode } from "./Znode.ts"
+import * as ZooKeeperConfig from "./ZooKeeperConfig.ts"
 import {
   BadArguments,
   type BadVersion,
@@ -485,13 +486,15 @@ export const layer = (options: Options): Layer.Layer<ZooKeeper, OperationError> 
   Layer.effect(ZooKeeper, make(options))
 
 /**
- * {@link layer} with options from Effect's `Config`.
+ * {@link layer} with options from Effect's `Config`: those of a record of
+ * `Config`s, or else all of `ZooKeeperConfig.options()` (`ZOOKEEPER_HOSTS`, …).
+ * What is malformed or missing fails with a `ConfigError` that names the key.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerConfig = (
-  options: Config.Wrap<Options>
+  options: Config.Wrap<Options> = ZooKeeperConfig.options()
 ): Layer.Layer<ZooKeeper, Config.ConfigError | OperationError> =>
   Layer.effect(ZooKeeper, Effect.flatMap(Config.unwrap(options), make))
 

@@ -43,6 +43,7 @@ export interface HostList {
   succeeded(): void
   /** All of them, in the order in which they are tried. */
   readonly all: ReadonlyArray<Host>
+  has(host: Host): boolean
   /** Tries this one next. */
   prefer(host: Host): void
   /**
@@ -87,6 +88,10 @@ class Shuffled implements HostList {
     }
     this.position = (this.position + 1) % this.all.length
     return this.all[this.position] ?? this.first
+  }
+
+  has(host: Host): boolean {
+    return this.all.some((each) => isSame(each, host))
   }
 
   succeeded(): void {

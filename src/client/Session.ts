@@ -366,11 +366,12 @@ export class Session {
         if (roundCompleted || wasBrief) {
           pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
           // A schedule that ends is begun anew: its owner may end, the client must not.
-          yield* Effect.catchCause(pause(undefined), () =>
+          const next = Effect.catchCause(pause(undefined), () =>
             Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
               pause = again
               return Effect.ignore(again(undefined))
             }))
+          yield* Effect.timeoutOption(next, this.longestPause(wasBrief))
         } else if (wasServed) {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
@@ -395,6 +396,12 @@ export class Session {
         }
       }
     })
+  }
+
+  /** In ms: no pause may cost a session that can still be saved. */
+  private longestPause(wasBrief: boolean): number {
+    if (this.id === 0n) return Infinity
+    return Math.min(this.timeout / 6, wasBrief ? briefest : Infinity)
   }
 
   /** What breaks here is a fault of ours: nobody is left waiting for it. */
@@ -488,6 +495,10 @@ export class Session {
           return { _tag: "Lost", served: true, held, silent: false, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
+        if (!this.hosts.has(host)) {
+          const reason = new ConnectionLoss({ detail: "it is none of the servers any more" })
+          return { _tag: "Lost", served: true, held, silent: false, error: failure(reason) } satisfies Attempt
+        }
         held = true
         yield* this.established(connection, host, response, asked)
         if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))

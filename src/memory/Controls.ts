@@ -75,6 +75,9 @@ const corrupted = (how: CorruptHow, frame: Uint8Array, luck: number): ReplyActio
   }
 }
 
+const directions = (direction: Direction | "both"): ReadonlyArray<Direction> =>
+  direction === "both" ? ["toServer", "toClient"] : [direction]
+
 export const make = (network: Network, faults: Faults, options: {
   /** The sessions that are concerned, now. */
   readonly sessions: () => ReadonlyArray<bigint>
@@ -82,9 +85,6 @@ export const make = (network: Network, faults: Faults, options: {
   readonly otherThan: (listener: string) => string
 }): Controls => {
   const connections = () => [...network.connections].filter((connection) => faults.concerns(connection))
-  const directions = (direction: Direction | "both"): ReadonlyArray<Direction> =>
-    direction === "both" ? ["toServer", "toClient"] : [direction]
-
   return {
     expireSession: Effect.sync(() => {
       for (const id of options.sessions()) network.server.expireSession(id)

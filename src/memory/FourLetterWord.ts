@@ -14,7 +14,8 @@ const hex = (id: bigint): string => `0x${BigInt.asUintN(64, id).toString(16)}`
 const lines = (...all: ReadonlyArray<string>): string => all.map((line) => `${line}\n`).join("")
 
 /** A line, and others beneath it. */
-const group = (head: string, items: Iterable<string>): string => [head, ...Array.from(items, (item) => `\t${item}`)].join("\n")
+const group = (head: string, items: Iterable<string>): string =>
+  [head, ...Array.from(items, (item) => `\t${item}`)].join("\n")
 
 const modeOf = (server: Server, { link: { listener } }: Connection): string => {
   if (server.isReadOnly(listener)) return "read-only"
@@ -128,7 +129,10 @@ const dump: Command = (server) => {
     ...Array.from(ephemerals, ([id, paths]) => group(`${hex(id)}:`, paths)),
     "Connections dump:",
     `Connections Sets (1)/(${server.connections.size}):`,
-    ...Array.from(server.connections, ({ link, sessionId }) => `\tip: /${link.remoteAddress}:0 sessionId: ${hex(sessionId)}`)
+    ...Array.from(
+      server.connections,
+      ({ link, sessionId }) => `\tip: /${link.remoteAddress}:0 sessionId: ${hex(sessionId)}`
+    )
   )
 }
 
@@ -190,7 +194,11 @@ const commands: ReadonlyMap<string, Command> = new Map<string, Command>([
   [
     "envi",
     (server, { link: { listener } }) =>
-      lines("Environment:", `zookeeper.version=${versionOf(server)}`, `host.name=${listener.slice(0, listener.lastIndexOf(":"))}`)
+      lines(
+        "Environment:",
+        `zookeeper.version=${versionOf(server)}`,
+        `host.name=${listener.slice(0, listener.lastIndexOf(":"))}`
+      )
   ],
   ["dump", dump]
 ])

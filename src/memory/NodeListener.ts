@@ -107,10 +107,26 @@ class Port {
 const nameOf = ({ address, family, port }: Net.AddressInfo): string =>
   family === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`
 
-const listening = (port: Port, options: Net.ListenOptions): Effect.Effect<void, NodeJS.ErrnoException> =>
+/** Why a port cannot be had: Node's code for it, and its words. */
+export interface Problem {
+  readonly code: string
+  readonly message: string
+}
+
+const problemOf = (cause: unknown): Problem => ({
+  code: cause instanceof Error && "code" in cause ? String(cause.code) : "",
+  message: cause instanceof Error ? cause.message : String(cause)
+})
+
+const listening = (port: Port, options: Net.ListenOptions): Effect.Effect<void, Problem> =>
   Effect.callback((resume) => {
-    port.server.once("error", (error) => resume(Effect.fail(error)))
-    port.server.listen(options, () => resume(Effect.void))
+    port.server.once("error", (error) => resume(Effect.fail(problemOf(error))))
+    try {
+      port.server.listen(options, () => resume(Effect.void))
+    } catch (cause) {
+      // A number that is no port is not told as an event.
+      resume(Effect.fail(problemOf(cause)))
+    }
   })
 
 const closed = (port: Port): Effect.Effect<void> =>
@@ -126,7 +142,7 @@ const closed = (port: Port): Effect.Effect<void> =>
 /** Listens for as long as the scope is open; returns the address. */
 export const listen = (network: Network, options: { readonly port: number; readonly host: string }): Effect.Effect<
   { readonly port: number; readonly name: string },
-  NodeJS.ErrnoException,
+  Problem,
   Scope.Scope
 > =>
   Effect.gen(function*() {

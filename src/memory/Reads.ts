@@ -88,8 +88,9 @@ export const reads = [
     request: Schema.Struct({ prefixPath: Schema.NullOr(Jute.Text) })
   }, ({ server, sessionId }, { prefixPath }) => {
     const paths = [...server.tree.ephemerals.get(sessionId) ?? []]
-    const prefix = prefixPath?.trim() ?? ""
-    return { ephemerals: prefix === "" || prefix === "/" ? paths : paths.filter((path) => path.startsWith(prefixPath ?? "")) }
+    const prefix = prefixPath ?? ""
+    const isAny = ["", "/"].includes(prefix.trim())
+    return { ephemerals: isAny ? paths : paths.filter((path) => path.startsWith(prefix)) }
   }),
 
   operation(protocol.whoAmI, ({ identities }) => ({ clientInfo: identities.map(shown) })),

@@ -253,7 +253,7 @@ export class Server {
     this.tracker.touch(session, this.elapsed)
   }
 
-  /** Ends a session: its ephemerals go in one transaction, its connections, but for the one that asked for it, are closed. */
+  /** Ends a session: its ephemerals go in one transaction, and its connections, but for the one that asked for it. */
   endSession(session: Session, asked?: Connection): void {
     this.tracker.close(session)
     if (!session.isLocal) deleteEphemerals(this.tree, session.id, this.nextZxid())

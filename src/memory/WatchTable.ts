@@ -97,10 +97,6 @@ export class WatchList<Watcher> {
     return size
   }
 
-  get paths(): number {
-    return this.byPath.size
-  }
-
   *entries(): Generator<readonly [path: string, watcher: Watcher, modes: number]> {
     for (const [path, watchers] of this.byPath) {
       for (const [watcher, modes] of watchers) yield [path, watcher, modes]

@@ -235,9 +235,12 @@ const prepareCheck = (writing: Writing, { path, version }: { path: string; versi
 
 /** Inside a transaction the flags decide what kind of create it is, whatever the operation. A TTL has to be there. */
 const createTypeOf = (type: number, flags: number): number => {
-  if (!isTtl(flags)) return flags === Flag.Container ? OpCode.CreateContainer : type === OpCode.Create2 ? type : OpCode.Create
-  if (type !== OpCode.CreateTtl) throw new Jute.JuteError({ detail: `a TTL znode of operation ${type}` })
-  return type
+  if (isTtl(flags)) {
+    if (type !== OpCode.CreateTtl) throw new Jute.JuteError({ detail: `a TTL znode of operation ${type}` })
+    return type
+  }
+  if (flags === Flag.Container) return OpCode.CreateContainer
+  return type === OpCode.Create2 ? type : OpCode.Create
 }
 
 const prepare = (writing: Writing, { request, type }: MultiRequest.Write): () => MultiResult => {
@@ -247,8 +250,10 @@ const prepare = (writing: Writing, { request, type }: MultiRequest.Write): () =>
     case OpCode.CreateContainer:
     case OpCode.CreateTtl: {
       const kind = createTypeOf(type, request.flags)
-      const create = prepareCreate(writing, kind, request, kind === OpCode.CreateTtl && "ttl" in request ? request.ttl : -1)
-      const hasStat = kind === OpCode.Create2 ? writing.connection.server.release.create2InMulti : kind !== OpCode.Create
+      const ttl = kind === OpCode.CreateTtl && "ttl" in request ? request.ttl : -1
+      const create = prepareCreate(writing, kind, request, ttl)
+      const { create2InMulti } = writing.connection.server.release
+      const hasStat = kind === OpCode.Create2 ? create2InMulti : kind !== OpCode.Create
       return () => {
         const { path, stat } = create()
         return hasStat ? { type: OpCode.Create2, path, stat } : { type: OpCode.Create, path }
@@ -295,7 +300,7 @@ const transact = (writing: Writing, writes: ReadonlyArray<MultiRequest.Write>): 
 
 // --- the table
 
-/** A write outside of a transaction. It takes a zxid before anything else, so that one which cannot be read has one too. */
+/** A write outside of a transaction. It takes a zxid before anything else: one that cannot be read has one too. */
 const write = <Request, Response>(
   schemas: {
     readonly opCode: number

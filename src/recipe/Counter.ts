@@ -284,6 +284,16 @@ interface Suspect {
 const isSame = (left: Uint8Array, right: Uint8Array): boolean =>
   left.length === right.length && left.every((byte, index) => byte === right[index])
 
+/** What the znode says about a suspected write: it lost, it may still come and then compete with ours, or nobody knows. */
+const judge = ({ before, data }: Suspect, now: Znode): "lost" | "open" | "unknown" =>
+  now.stat.czxid !== before.stat.czxid
+    ? "unknown"
+    : now.stat.mzxid === before.stat.mzxid
+    ? "open"
+    : now.stat.version === (before.stat.version + 1 | 0) && !isSame(now.data, data)
+    ? "lost"
+    : "unknown"
+
 /**
  * The counter at a path. Nothing is sent before it is used; the znode is created
  * by the first change, and never removed.
@@ -334,16 +344,6 @@ const of = Effect.fnUntraced(function*<A>(
       () => Effect.andThen(repeating(zk, zk.ensurePath(path)), current)
     )
   )
-
-  /** What the znode says about a suspected write: it lost, it may still come and then compete with ours, or nobody knows. */
-  const judge = ({ before, data }: Suspect, now: Znode): "lost" | "open" | "unknown" =>
-    now.stat.czxid !== before.stat.czxid
-      ? "unknown"
-      : now.stat.mzxid === before.stat.mzxid
-      ? "open"
-      : now.stat.version === (before.stat.version + 1 | 0) && !isSame(now.data, data)
-      ? "lost"
-      : "unknown"
 
   const write = (
     before: Znode,

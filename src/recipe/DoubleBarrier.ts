@@ -29,7 +29,6 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Transaction from "../Transaction.ts"
-import type { Stat } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, ZooKeeper } from "../ZooKeeper.ts"
 import { BadArguments } from "../ZooKeeperError.ts"
@@ -95,9 +94,34 @@ export interface Options {
   readonly layout?: "kazoo" | "curator" | undefined
 }
 
+/** The version of our znodes; that of a member of kazoo's or Curator's is 0. */
+const ours = 1
+
+/** Who was in when enough were. */
+interface Round {
+  readonly names: ReadonlySet<string>
+  /** We have made `ready`, but somebody had done so before, and may have deleted it already. */
+  readonly isLate: boolean
+}
+
+interface Look {
+  readonly present: ReadonlyMap<string, Member>
+  readonly created: number
+}
+
+/** Somebody who is there. */
+interface Member {
+  readonly czxid: bigint
+  readonly isOurs: boolean
+  readonly isLeaving: boolean
+}
+
 /**
  * The double barrier at a path, which is created by the first use. Fails with
- * `BadArguments` where an argument is malformed.
+ * `BadArguments` where an argument is malformed, or the path is the root.
+ *
+ * Beside what kazoo and Curator know, a member that is leaving has an ephemeral
+ * znode `<path>-__leaving__-<its name>`: it does not count for the next round.
  *
  * @category constructors
  * @since 0.1.0
@@ -111,16 +135,36 @@ export const make = Effect.fnUntraced(function*(
   if (!Number.isSafeInteger(members) || members < 1) {
     return yield* new BadArguments({ argument: "members", value: String(members), problem: "must be at least 1" })
   }
+  if (path === "/") {
+    return yield* new BadArguments({ argument: "path", value: path, problem: "the root cannot be a barrier" })
+  }
   const ready = ZnodePath.join(path, "ready")
 
-  /** Who is there now, by name. */
-  const stats: Effect.Effect<ReadonlyMap<string, Stat>, BarrierError> = Effect.gen(function*() {
-    const names = (yield* repeating(zk, zk.getChildren(path))).filter((name) => name !== "ready")
-    const reads = yield* repeating(zk, zk.getMany(names.map((name) => ZnodePath.join(path, name))))
-    return new Map(names.flatMap((name, index) => {
-      const read = reads[index]
-      return read !== undefined && Result.isSuccess(read) ? [[name, read.success.stat]] : []
+  /** Says that a member is leaving. Not in its own znode: kazoo's members would miss that it goes if it changed before. */
+  const markOf = (name: string): string => `${path}-__leaving__-${name}`
+
+  const list = repeating(zk, zk.getChildrenWithStat(path)).pipe(
+    Effect.map(({ children, stat }) => ({
+      names: children.filter((name) => name !== "ready"),
+      // What the server shows is the number of creations and deletions.
+      created: (stat.cversion + children.length) / 2
     }))
+  )
+
+  /** Who is there now, by name, and how many children there ever were. */
+  const look: Effect.Effect<Look, BarrierError> = Effect.gen(function*() {
+    const { created, names } = yield* list
+    const reads = yield* repeating(
+      zk,
+      zk.getMany(names.flatMap((name) => [ZnodePath.join(path, name), markOf(name)]))
+    )
+    const present = new Map(names.flatMap((name, index) => {
+      const [own, mark] = reads.slice(2 * index, 2 * index + 2)
+      if (own === undefined || Result.isFailure(own)) return []
+      const isLeaving = mark !== undefined && Result.isSuccess(mark)
+      return [[name, { czxid: own.success.stat.czxid, isOurs: own.success.stat.version === ours, isLeaving }]]
+    }))
+    return { present, created }
   })
 
   /** Lets everybody in: always a new znode, since an old one lets nobody in. */
@@ -146,31 +190,48 @@ export const make = Effect.fnUntraced(function*(
     )
 
   /** Waits until enough are in, and returns who they are. */
-  const waitForAll = (name: string): Effect.Effect<ReadonlySet<string>, BarrierError> =>
+  const waitForAll = (name: string): Effect.Effect<Round, BarrierError> =>
     Effect.gen(function*() {
       const own = ZnodePath.join(path, name)
       let since: bigint | undefined
       while (true) {
-        const { czxid } = yield* held(zk, own, identifier)
+        const { czxid } = yield* held(zk, own, identifier, ours)
         since ??= czxid
         const entered = since
-        const round = yield* Effect.scoped(Effect.gen(function*() {
+        const round = yield* Effect.scoped(Effect.gen(function*(): Effect.fn.Return<
+          Round | undefined,
+          BarrierError,
+          Scope.Scope
+        > {
           const { event, value } = yield* repeating(zk, zk.existsAndWatch(ready))
-          const present = yield* stats
+          const { created, present } = yield* look
+          if (!present.has(name)) return undefined
           if (Option.isSome(value) && value.value.czxid > entered) {
             const { czxid } = value.value
-            return Array.from(present).filter(([each, stat]) => each === name || stat.czxid < czxid)
+            const before = Array.from(present).filter(([each, member]) => each === name || member.czxid < czxid)
+            return { names: new Set(before.map(([each]) => each)), isLate: false }
           }
-          // Who has written to its znode is leaving.
-          const entering = Array.from(present).filter(([, { version }]) => version === 0)
-          if (present.has(name) && entering.length >= members) {
+          const inside = Array.from(present).filter(([, { isLeaving }]) => !isLeaving)
+          if (inside.length >= members) {
+            const names = new Set(inside.map(([each]) => each))
+            // An event is seen before the reply that could show its change.
+            const isMade = yield* Effect.raceFirst(Effect.as(event, true), Effect.succeed(false)).pipe(
+              Effect.orElseSucceed(() => false)
+            )
+            const isNewest = inside.every(([, member]) => member.czxid <= czxid)
+            if (Option.isNone(value) && (isMade || !isNewest)) return { names, isLate: false }
             yield* announce(Option.isSome(value))
-            return entering
+            return { names, isLate: (yield* list).created > created + 1 }
           }
-          if (present.has(name)) yield* awaiting(zk, event)
-          return undefined
+          let isAnnounced = false
+          yield* awaiting(zk, Effect.tap(event, ({ _tag }) =>
+            Effect.sync(() => {
+              isAnnounced = _tag === "NodeCreated"
+            })))
+          // Made after we came. It may be gone by now: kazoo's members delete it as soon as they leave.
+          return isAnnounced ? { names: new Set((yield* look).present.keys()).add(name), isLate: false } : undefined
         }))
-        if (round !== undefined) return new Set(round.map(([each]) => each)).add(name)
+        if (round !== undefined) return round
       }
     })
 
@@ -186,17 +247,70 @@ export const make = Effect.fnUntraced(function*(
       ({ event, value }) => Option.isNone(value) ? Effect.void : awaiting(zk, event)
     ))
 
-  const leave = (name: string, round: ReadonlySet<string>): Effect.Effect<void, BarrierError> =>
+  /**
+   * Waits until those of this library that are in the round are through as well:
+   * they may need `ready`, which a member of kazoo's deletes when it leaves. Tells
+   * whether it had to be made again.
+   */
+  const waitForSlow = (round: Round): Effect.Effect<boolean, BarrierError> =>
+    Effect.gen(function*() {
+      let isLate = false
+      while (true) {
+        const { present } = yield* look
+        const slow = Array.from(present).find(([name, { isLeaving, isOurs }]) =>
+          isOurs && !isLeaving && round.names.has(name))
+        if (slow === undefined) return isLate
+        if (Option.isNone(yield* repeating(zk, zk.exists(ready)))) {
+          isLate = true
+          yield* announce(false)
+        }
+        yield* Effect.scoped(Effect.gen(function*() {
+          const [name] = slow
+          const mark = yield* repeating(zk, zk.existsAndWatch(markOf(name)))
+          const its = yield* repeating(zk, zk.existsAndWatch(ZnodePath.join(path, name)))
+          if (Option.isNone(mark.value) && Option.isSome(its.value)) {
+            yield* awaiting(zk, Effect.raceFirst(mark.event, its.event))
+          }
+        }))
+      }
+    })
+
+  /**
+   * Waits until a member of kazoo's is through, which it shows by deleting
+   * `ready`: while it enters it counts who is there, and would wait for ever if
+   * we went too early.
+   */
+  const waitForKazoo = (round: Round): Effect.Effect<void, BarrierError> =>
+    Effect.gen(function*() {
+      let isThrough = false
+      while (!isThrough) {
+        isThrough = yield* Effect.scoped(Effect.gen(function*() {
+          const { event, value } = yield* repeating(zk, zk.existsAndWatch(ready))
+          if (Option.isNone(value)) return true
+          const { present } = yield* look
+          const inside = Array.from(present).find(([name, { isOurs }]) => !isOurs && round.names.has(name))
+          if (inside === undefined) return true
+          const its = yield* repeating(zk, zk.existsAndWatch(ZnodePath.join(path, inside[0])))
+          if (Option.isSome(its.value)) yield* awaiting(zk, Effect.raceFirst(event, its.event))
+          return false
+        }))
+      }
+    })
+
+  const leave = (name: string, round: Round): Effect.Effect<void, BarrierError> =>
     Effect.gen(function*() {
       const own = ZnodePath.join(path, name)
       // From now on it does not count for the next round.
-      yield* repeating(zk, zk.set(own, identifier, 0)).pipe(
-        Effect.asVoid,
-        Effect.catchTag(["NoNode", "BadVersion"], () => Effect.void)
-      )
+      yield* held(zk, markOf(name), "")
+      if (layout === "kazoo") {
+        const isLate = yield* waitForSlow(round)
+        // It came after a member of kazoo's had begun to leave, and that waits for it as for the highest member.
+        if (isLate || round.isLate) yield* remove(ready)
+        yield* waitForKazoo(round)
+      }
       while (true) {
         const names = yield* repeating(zk, zk.getChildren(path))
-        const remaining = names.filter((each) => round.has(each)).toSorted()
+        const remaining = names.filter((each) => round.names.has(each)).toSorted()
         const others = remaining.filter((each) => each !== name)
         const [lowest] = remaining
         const highest = others.at(-1)
@@ -219,7 +333,8 @@ export const make = Effect.fnUntraced(function*(
     const scope = yield* Scope.Scope
     const name = yield* layout === "kazoo" ? uniqueName : Uuid.next
     const own = ZnodePath.join(path, name)
-    const withdraw = Removal.inBackground(zk, Removal.untilGone(zk, own))
+    const withdraw = Effect.all([own, markOf(name)].map((each) =>
+      Removal.inBackground(zk, Removal.untilGone(zk, each))), { concurrency: 2, discard: true })
     yield* repeating(zk, zk.ensurePath(path))
     let isIn = true
     yield* Scope.addFinalizer(scope, Effect.suspend(() => isIn ? withdraw : Effect.void))
@@ -234,7 +349,10 @@ export const make = Effect.fnUntraced(function*(
         Effect.onExit((exit) =>
           Effect.suspend(() => {
             isIn = false
-            return exit._tag === "Success" ? Effect.void : withdraw
+            // Its own znode first: until that is gone, the mark is needed.
+            return exit._tag === "Success"
+              ? Removal.inBackground(zk, Removal.untilGone(zk, markOf(name)))
+              : withdraw
           })
         )
       )

@@ -161,6 +161,13 @@ interface Candidate {
   readonly witness: string
 }
 
+/** Where no operation but the claim's own is in the transaction. */
+const only = <A, R>(
+  effect: Effect.Effect<A, ClaimLost | TransactionFailed | OperationError, R>
+): Effect.Effect<A, ClaimLost | OperationError, R> =>
+  Effect.catchTag(effect, "TransactionFailed", (failed) =>
+    failed.error._tag === "ConnectionError" ? Effect.fail(failed.error) : Effect.die(failed))
+
 /**
  * The queue at a path, which is created by the first use. Fails with
  * `BadArguments` where the path is malformed or the root.
@@ -285,12 +292,6 @@ export const make = Effect.fnUntraced(function*(
           (found): Effect.Effect<never, ClaimLost | ConnectionError> =>
             Option.isNone(found) ? Effect.fail(error) : fail()
         )
-
-      const only = <A, R>(
-        effect: Effect.Effect<A, ClaimLost | TransactionFailed | OperationError, R>
-      ): Effect.Effect<A, ClaimLost | OperationError, R> =>
-        Effect.catchTag(effect, "TransactionFailed", (failed) =>
-          failed.error._tag === "ConnectionError" ? Effect.fail(failed.error) : Effect.die(failed))
 
       const consume: Claim["consume"] = (also = []) =>
         guarded([

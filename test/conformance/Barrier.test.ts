@@ -101,7 +101,7 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
 
   test("double barrier: a create whose reply was lost is the own member", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
-      const fault = loseReply(proxy, ({ opCode }) => opCode === OpCode.Create, 1)
+      const fault = loseReply(proxy, ({ opCode }) => opCode === OpCode.Multi)
       const mine = yield* doubleOf(zk, `${root}/barrier`)
       const theirs = yield* doubleOf(witness, `${root}/barrier`)
       const entering = yield* Effect.forkChild(mine.enter, { startImmediately: true })
@@ -193,8 +193,8 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
       proxy.cut()
       const their = yield* theirs.enter
       const leaving = yield* Effect.forkChild(their.leave, { startImmediately: true })
-      yield* eventually(Effect.map(witness.exists(their.path), (found) =>
-        Option.isNone(found) || found.value.version === 1))
+      const mark = `${path}-__leaving__-${their.path.slice(path.length + 1)}`
+      yield* eventually(Effect.map(witness.exists(mark), Option.isSome))
       yield* proxy.refuse(false)
       const our = yield* Fiber.join(entering)
       assert.isUndefined(leaving.pollUnsafe())

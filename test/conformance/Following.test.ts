@@ -10,16 +10,14 @@ import * as DataWatch from "../../src/recipe/DataWatch.ts"
 import * as PatientChildrenWatch from "../../src/recipe/PatientChildrenWatch.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
-import { inMemory } from "../support/InMemory.ts"
 import { text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
+import { onEveryServer } from "./servers.ts"
 import { following } from "./following.ts"
 
-following("in memory", inMemory)
+onEveryServer(following)
 
 describe.skipIf(shared === undefined)("a real server", () => {
-  following("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
-
   it.live("an expired session ends a ChildrenWatch where it shall, and nothing else; no watch is left", () =>
     Effect.gen(function*() {
       const other = yield* connect()

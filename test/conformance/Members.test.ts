@@ -13,15 +13,13 @@ import * as ShallowParty from "../../src/recipe/ShallowParty.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
 import * as KazooPeer from "../support/KazooPeer.ts"
-import { inMemory } from "../support/InMemory.ts"
 import { record } from "../../src/testing/Recording.ts"
+import { onEveryServer } from "./servers.ts"
 import { members } from "./members.ts"
 
-members("in memory", inMemory)
+onEveryServer(members)
 
 describe.skipIf(shared === undefined)("a real server", () => {
-  members("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
-
   it.live("members come again, once, in a new session", () =>
     Effect.gen(function*() {
       const other = yield* connect()

@@ -15,17 +15,13 @@ import { OpCode } from "../../src/jute/OpCode.ts"
 import * as PersistentNode from "../../src/recipe/PersistentNode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
-import { inMemory } from "../support/InMemory.ts"
 import { connectOpCode, type Proxy } from "../support/Proxy.ts"
 import { text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
+import { onEveryServer } from "./servers.ts"
 import { persistentNode } from "./persistentNode.ts"
 
-persistentNode("in memory", inMemory)
-
-describe.skipIf(shared === undefined)("a real server", () => {
-  persistentNode("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
-})
+onEveryServer(persistentNode)
 
 interface World {
   readonly zk: ZooKeeper.Service
@@ -163,6 +159,19 @@ describe.skipIf(shared === undefined)("a node that stays", () => {
       yield* proxy.refuse(false)
       yield* noChildren(other, root)
     }))
+
+  test("fails when there will be no other session", ({ make, proxy, root, zk }) =>
+    Effect.gen(function*() {
+      const node = yield* make(`${root}/a`)
+      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
+      yield* proxy.refuse(true)
+      proxy.cut()
+      yield* Fiber.join(expired)
+      for (const end of [node.failure, node.set("x")]) {
+        const error = yield* Effect.flip(end)
+        assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "SessionExpired")
+      }
+    }), { sessionTimeout: "1 second", onExpiry: "end" })
 
   test("leaves no watch behind", ({ make, root, zk }) =>
     Effect.gen(function*() {

@@ -15,17 +15,14 @@ import * as TreeCache from "../../src/recipe/TreeCache.ts"
 import * as ZnodePath from "../../src/ZnodePath.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
-import { inMemory } from "../support/InMemory.ts"
 import * as Proxy from "../support/Proxy.ts"
 import { record } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
-import { essence, Replay, treeAt, treeCache } from "./treeCache.ts"
+import { Replay } from "../support/Replay.ts"
+import { onEveryServer } from "./servers.ts"
+import { essence, treeAt, treeCache } from "./treeCache.ts"
 
-treeCache("in memory", inMemory)
-
-describe.skipIf(shared === undefined)("a real server", () => {
-  treeCache("real", (settings) => ZooKeeper.layer({ hosts: shared ?? "", ...settings }))
-})
+onEveryServer(treeCache)
 
 const refused = (xid: number) => Proxy.encodeReply({ xid, zxid: -1n, err: ErrorCode.Unimplemented })
 

@@ -2,6 +2,7 @@
 import { assert, layer as shared } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as Barrier from "../../src/recipe/Barrier.ts"
 import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
@@ -116,7 +117,8 @@ export const barrier = (title: string, connect: Connect): void => {
         const [low, high] = a.path < b.path ? [a, b] : [b, a]
         // The lowest waits for the highest, and keeps its znode as long.
         const leaving = yield* Effect.forkChild(low.leave, { startImmediately: true })
-        yield* Effect.repeat(zk.get(low.path), { until: ({ stat }) => stat.version === 1 })
+        const mark = `${root}-__leaving__-${low.path.slice(root.length + 1)}`
+        yield* Effect.repeat(zk.exists(mark), { until: Option.isSome })
         const early = yield* Effect.forkChild(barrier.enter, { startImmediately: true })
         yield* Effect.repeat(zk.getChildren(root), { until: (names) => names.length === 4 })
         yield* settled(zk)

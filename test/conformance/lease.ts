@@ -10,6 +10,11 @@ import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
 import { here, other, text } from "./recipes.ts"
 
+const record = (end: string) => `{"version": 1, "holder": "other", "end": "${end}"}`
+
+const argument = (effect: Effect.Effect<unknown, { readonly argument: string }, ZooKeeper>) =>
+  Effect.map(Effect.flip(effect), (error) => error.argument)
+
 export const lease = (title: string, connect: Connect): void => {
   shared(connect(), { timeout: "30 seconds" })(title, (it) => {
     it.effect("kazoo's znodes and bytes", () =>
@@ -65,7 +70,6 @@ export const lease = (title: string, connect: Connect): void => {
       Effect.gen(function*() {
         const { root, zk } = yield* here
         const lease = yield* Lease.make(root, { duration: "1 hour", identifier: "one" })
-        const record = (end: string) => `{"version": 1, "holder": "other", "end": "${end}"}`
         yield* zk.create(`${root}/lease_holder`, record("1970-01-01T00:00:01"))
         assert.isTrue(Option.isNone(yield* lease.obtain))
         yield* zk.set(`${root}/lease_holder`, record("1970-01-01T00:00:00"))
@@ -141,8 +145,6 @@ export const lease = (title: string, connect: Connect): void => {
     it.effect("malformed arguments are refused", () =>
       Effect.gen(function*() {
         const options = { duration: "1 hour", identifier: "one" } as const
-        const argument = (effect: Effect.Effect<unknown, { readonly argument: string }, ZooKeeper>) =>
-          Effect.map(Effect.flip(effect), (error) => error.argument)
         assert.strictEqual(yield* argument(Lease.make("lease", options)), "path")
         assert.strictEqual(yield* argument(Lease.make("/lease", { ...options, duration: Infinity })), "duration")
         for (const count of [0, -1, 1.5]) {

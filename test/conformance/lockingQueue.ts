@@ -142,7 +142,7 @@ export const lockingQueue = (title: string, connect: Connect): void => {
         const working = yield* Effect.forkChild(Effect.flip(queue.process(({ path }) =>
           Effect.gen(function*() {
             // What makes the server tell this claim from others.
-            const [witness] = (yield* zk.getChildren(root)).filter((name) => name.includes("__claim__"))
+            const witness = (yield* zk.getChildren(root)).find((name) => name.includes("__claim__"))
             yield* zk.transaction([
               Transaction.remove(`${root}/${witness}`),
               Transaction.remove(path.replace("entries", "taken"))

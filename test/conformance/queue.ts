@@ -20,6 +20,9 @@ const live = TestClock.withLive
 
 const isLedger = (name: string) => name.includes("-__ledger__-")
 
+const problem = (data: Uint8Array) =>
+  Result.match(DistributedQueue.decodeItems(data), { onFailure: () => "refused", onSuccess: () => "fine" })
+
 export const queue = (title: string, connect: Connect): void => {
   shared(connect(), { timeout: "30 seconds" })(title, (it) => {
     it.effect("kazoo's names and data, priorities first, then arrival", () =>
@@ -268,8 +271,6 @@ export const queue = (title: string, connect: Connect): void => {
     it.effect("Curator's encoding of items", () =>
       Effect.sync(() => {
         const encoded = DistributedQueue.encodeItems(["a", "bc"])
-        const problem = (data: Uint8Array) =>
-          Result.match(DistributedQueue.decodeItems(data), { onFailure: () => "refused", onSuccess: () => "fine" })
         assert.strictEqual(problem(encoded), "fine")
         assert.strictEqual(problem(DistributedQueue.encodeItems([])), "fine")
         for (let length = 0; length < encoded.length; length++) {

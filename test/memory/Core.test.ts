@@ -70,7 +70,8 @@ const set = (path: string, version = -1) => call(op.setData, { path, data: new U
 const remove = (path: string) => call(op.delete, { path, version: -1 })
 const addWatch = (path: string, mode: number) => call(op.addWatch, { path, mode })
 
-const replied = (message: Message) => message._tag === "Reply" ? message : assert.fail(`not a reply but ${message._tag}`)
+const replied = (message: Message) =>
+  message._tag === "Reply" ? message : assert.fail(`not a reply but ${message._tag}`)
 const errorOf = (message: Message): number => replied(message).err
 const zxidOf = (message: Message): bigint => replied(message).zxid
 const pathOf = (message: Message): string => (replied(message).body as { readonly path: string }).path
@@ -80,25 +81,30 @@ const textOf = (message: Message): string =>
   new TextDecoder().decode((replied(message).body as { readonly data: Uint8Array }).data)
 
 const eventsOf = (client: RawClient): ReadonlyArray<string> =>
-  client.messages.flatMap((message) => message._tag === "Event" ? [`${message.type} ${message.path}`] : [])
+  client.messages.flatMap((message) => (message._tag === "Event" ? [`${message.type} ${message.path}`] : []))
 
 describe("zxids", () => {
   it("every write takes one, refused and malformed ones too, and so do sessions", async () => {
     const { client: connect } = started()
     const client = await connect()
-    assert.deepStrictEqual((await client.all([
-      ping,
-      create("/a"),
-      create("/a"),
-      call(op.multi, []),
-      callWith(OpCode.Multi, 0, 0, 0),
-      callWith(OpCode.Create),
-      callWith(OpCode.GetData),
-      set("/none"),
-      exists("/a"),
-      call(op.sync, { path: "/" }),
-      closeSession
-    ])).map(zxidOf), [1n, 2n, 3n, 4n, 5n, 6n, 6n, 7n, 7n, 7n, 8n])
+    assert.deepStrictEqual(
+      (
+        await client.all([
+          ping,
+          create("/a"),
+          create("/a"),
+          call(op.multi, []),
+          callWith(OpCode.Multi, 0, 0, 0),
+          callWith(OpCode.Create),
+          callWith(OpCode.GetData),
+          set("/none"),
+          exists("/a"),
+          call(op.sync, { path: "/" }),
+          closeSession
+        ])
+      ).map(zxidOf),
+      [1n, 2n, 3n, 4n, 5n, 6n, 6n, 7n, 7n, 7n, 8n]
+    )
     assert.strictEqual(zxidOf(await (await connect()).one(ping)), 9n)
   })
 
@@ -107,10 +113,12 @@ describe("zxids", () => {
     const client = await connect()
     const other = await connect()
     await client.all([create("/p"), create("/p/a", 1), create("/p/b", 1)])
-    await other.one(call(op.multi, [
-      { type: OpCode.SetData, request: { path: "/p", data: null, version: -1 } },
-      { type: OpCode.Create, request: { path: "/p/c", data: null, acl: open, flags: 0 } }
-    ]))
+    await other.one(
+      call(op.multi, [
+        { type: OpCode.SetData, request: { path: "/p", data: null, version: -1 } },
+        { type: OpCode.Create, request: { path: "/p/c", data: null, acl: open, flags: 0 } }
+      ])
+    )
     const { stat } = server.tree.get("/p") ?? assert.fail("no /p")
     assert.strictEqual(stat.mzxid, stat.pzxid)
     const end = zxidOf(await client.one(closeSession))
@@ -157,14 +165,10 @@ describe("sessions", () => {
   it("timeouts are clamped", async () => {
     const { stranger } = started()
     const granted = async (timeOut: number) => (await stranger().connect({ timeOut }))?.timeOut
-    assert.deepStrictEqual(await Promise.all([-1, 0, 1999, 2001, 20_000, 20_001].map(granted)), [
-      2000,
-      2000,
-      2000,
-      2001,
-      20_000,
-      20_000
-    ])
+    assert.deepStrictEqual(
+      await Promise.all([-1, 0, 1999, 2001, 20_000, 20_001].map(granted)),
+      [2000, 2000, 2000, 2001, 20_000, 20_000]
+    )
   })
 
   it("end between their timeout and one tick more, in ticks", async () => {
@@ -179,9 +183,15 @@ describe("sessions", () => {
     assert.isFalse(client.isClosed)
     pass(1)
     assert.isTrue(client.isClosed)
-    assert.deepStrictEqual(client.messages.filter(({ _tag }) => _tag !== "Reply"), [{ _tag: "Closed" }])
+    assert.deepStrictEqual(
+      client.messages.filter(({ _tag }) => _tag !== "Reply"),
+      [{ _tag: "Closed" }]
+    )
     assert.deepStrictEqual(eventsOf(other), ["2 /e"])
-    assert.deepStrictEqual(server.sessions.map(({ id }) => id), [other.sessionId])
+    assert.deepStrictEqual(
+      server.sessions.map(({ id }) => id),
+      [other.sessionId]
+    )
   })
 
   it("every request keeps them, and expireSession ends them", async () => {
@@ -194,7 +204,7 @@ describe("sessions", () => {
     assert.isTrue(server.expireSession(client.sessionId))
     assert.isFalse(server.expireSession(client.sessionId))
     assert.isTrue(client.isClosed)
-    const back = await (new RawClient(toCore(server))).connect({ sessionId: client.sessionId, passwd: client.password })
+    const back = await new RawClient(toCore(server)).connect({ sessionId: client.sessionId, passwd: client.password })
     assert.strictEqual(back?.timeOut, 0)
   })
 
@@ -214,7 +224,10 @@ describe("sessions", () => {
       readOnly: false
     })
     assert.deepStrictEqual([second.isClosed, intruder.isClosed], [true, true])
-    assert.deepStrictEqual(server.sessions.map(({ connected, id }) => [id, connected]), [[first.sessionId, false]])
+    assert.deepStrictEqual(
+      server.sessions.map(({ connected, id }) => [id, connected]),
+      [[first.sessionId, false]]
+    )
   })
 
   it("a server refuses who has seen more than it has, without a word", async () => {
@@ -265,7 +278,8 @@ describe("sessions", () => {
       assert.isFalse(client.isClosed)
       yield* TestClock.adjust("1 millis")
       assert.isTrue(client.isClosed)
-    }))
+    })
+  )
 })
 
 describe("read-only", () => {
@@ -275,28 +289,46 @@ describe("read-only", () => {
     server.setReadOnly(true)
     assert.isTrue(client.isClosed)
     assert.isUndefined(await stranger().connect())
-    assert.isUndefined(await stranger().connect({ sessionId: client.sessionId, passwd: client.password, readOnly: true }))
+    assert.isUndefined(
+      await stranger().connect({ sessionId: client.sessionId, passwd: client.password, readOnly: true })
+    )
     const reader = stranger()
     assert.deepInclude(await reader.connect({ readOnly: true }), { readOnly: true, timeOut: 20_000 })
-    assert.deepStrictEqual((await reader.all([
-      exists("/zookeeper", true),
-      call(op.whoAmI, {}),
-      create("/a"),
-      call(op.multi, []),
-      call(op.sync, { path: "/" }),
-      ping
-    ])).map(errorOf), [0, 0, -119, -119, -119, 0])
+    assert.deepStrictEqual(
+      (
+        await reader.all([
+          exists("/zookeeper", true),
+          call(op.whoAmI, {}),
+          create("/a"),
+          call(op.multi, []),
+          call(op.sync, { path: "/" }),
+          ping
+        ])
+      ).map(errorOf),
+      [0, 0, -119, -119, -119, 0]
+    )
     server.setReadOnly(false)
     assert.isTrue(reader.isClosed)
-    assert.strictEqual((await stranger().connect({ sessionId: reader.sessionId, passwd: reader.password }))?.timeOut, 0)
-    assert.strictEqual((await stranger().connect({ sessionId: client.sessionId, passwd: client.password }))?.timeOut, 20_000)
+    assert.strictEqual(
+      (await stranger().connect({ sessionId: reader.sessionId, passwd: reader.password }))?.timeOut,
+      0
+    )
+    assert.strictEqual(
+      (await stranger().connect({ sessionId: client.sessionId, passwd: client.password }))?.timeOut,
+      20_000
+    )
   })
 
   it("without sessions of its own it answers a header in place of the handshake", async () => {
     const { server } = started({ localSessions: false })
     server.setReadOnly(true)
     const sent: Array<Uint8Array> = []
-    const peer = server.accept({ remoteAddress: "::1", listener: "a:1", send: (bytes) => sent.push(bytes), close: () => {} })
+    const peer = server.accept({
+      remoteAddress: "::1",
+      listener: "a:1",
+      send: (bytes) => sent.push(bytes),
+      close: () => {}
+    })
     peer.receive(handshake({ readOnly: true }))
     const view = new DataView(Uint8Array.from(sent.flatMap((bytes) => Array.from(bytes))).buffer)
     assert.deepStrictEqual([view.getInt32(0), view.getInt32(4), view.getInt32(16)], [16, 0, ErrorCode.NotReadOnly])
@@ -360,7 +392,8 @@ describe("bytes", () => {
     const bytes = [...handshake({ readOnly: false }), ...request]
     for (let size = 1; size < 9; size++) {
       const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, index) =>
-        Uint8Array.from(bytes.slice(index * size, (index + 1) * size)))
+        Uint8Array.from(bytes.slice(index * size, (index + 1) * size))
+      )
       assert.deepStrictEqual(told(started().server, ...chunks).sent, whole.sent)
     }
   })
@@ -381,12 +414,31 @@ describe("bytes", () => {
 
   it("that make no frame close the connection", () => {
     const { server } = started()
-    for (const length of [[0, 0, 0, 0], [255, 255, 255, 255], [0x7f, 0xff, 0xff, 0xff], [0, 0x10, 0, 0], [0x16, 3, 1, 2]]) {
+    for (const length of [
+      [0, 0, 0, 0],
+      [255, 255, 255, 255],
+      [0x7f, 0xff, 0xff, 0xff],
+      [0, 0x10, 0, 0],
+      [0x16, 3, 1, 2]
+    ]) {
       assert.isTrue(told(server, Uint8Array.from(length)).isClosed, String(length))
       assert.isTrue(told(server, handshake(), Uint8Array.from(length)).isClosed, String(length))
     }
-    assert.isTrue(told(server, handshake(), frame((writer) => writer.int(1))).isClosed, "half a header")
-    assert.isTrue(told(server, frame((writer) => writer.int(0))).isClosed, "half a handshake")
+    assert.isTrue(
+      told(
+        server,
+        handshake(),
+        frame((writer) => writer.int(1))
+      ).isClosed,
+      "half a header"
+    )
+    assert.isTrue(
+      told(
+        server,
+        frame((writer) => writer.int(0))
+      ).isClosed,
+      "half a handshake"
+    )
     assert.strictEqual(server.connections.size, 0)
   })
 
@@ -409,7 +461,37 @@ describe("bytes", () => {
       const body = noise(draw.below(120))
       const framed = frame((writer) => {
         writer.int(round)
-        writer.int(draw.one(1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 18, 19, 21, 22, 100, 101, 102, 103, 104, 105, 106, 107))
+        writer.int(
+          draw.one(
+            1,
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+            8,
+            9,
+            12,
+            13,
+            14,
+            15,
+            16,
+            17,
+            18,
+            19,
+            21,
+            22,
+            100,
+            101,
+            102,
+            103,
+            104,
+            105,
+            106,
+            107
+          )
+        )
         callWith(0, ...body).write(writer)
       })
       const { peer } = draw.chance(0.2) ? told(server, noise(50)) : told(server, handshake(), framed, noise(20))
@@ -427,8 +509,16 @@ describe("bytes", () => {
     const client = await connect()
     await client.one(create("/large", 0, new Uint8Array(1_000_000)))
     const read = { type: OpCode.GetData, request: { path: "/large", watch: false } } as const
-    const bomb = (count: number) => call(op.multiRead, Array.from({ length: count }, () => read))
-    assert.deepStrictEqual((await client.all([bomb(1), bomb(30_000), ping])).map(errorOf), [0, ErrorCode.MarshallingError, 0])
+    const bomb = (count: number) =>
+      call(
+        op.multiRead,
+        Array.from({ length: count }, () => read)
+      )
+    assert.deepStrictEqual((await client.all([bomb(1), bomb(30_000), ping])).map(errorOf), [
+      0,
+      ErrorCode.MarshallingError,
+      0
+    ])
     const one = frame((writer) => {
       writer.int(1)
       writer.int(OpCode.GetData)
@@ -458,7 +548,10 @@ describe("bytes", () => {
   it("identities are not collected without end", async () => {
     const client = await started().client()
     const answers = await client.all(Array.from({ length: 1001 }, (_, index) => auth("digest", `user:${index}`)))
-    assert.deepStrictEqual([...new Set(answers.map((answer) => answer._tag === "Reply" ? answer.err : "closed"))], [0, ErrorCode.AuthFailed, "closed"])
+    assert.deepStrictEqual(
+      [...new Set(answers.map((answer) => (answer._tag === "Reply" ? answer.err : "closed")))],
+      [0, ErrorCode.AuthFailed, "closed"]
+    )
   })
 
   it("a handshake that does not come is not waited for", () => {
@@ -492,7 +585,11 @@ describe("bytes", () => {
 
 describe("what goes by itself", () => {
   it("containers that are empty again, and TTL znodes without children", async () => {
-    const { client: connect, pass, server } = started({ containerCheckInterval: 60_000, maxSessionTimeout: 1_000_000 })
+    const {
+      client: connect,
+      pass,
+      server
+    } = started({ containerCheckInterval: 60_000, maxSessionTimeout: 1_000_000 })
     const client = await connect({ timeOut: 1_000_000 })
     await client.all([
       container("/unused"),
@@ -514,14 +611,17 @@ describe("what goes by itself", () => {
     const before = server.zxid
     pass(60_000)
     assert.strictEqual(server.zxid, before + 2n)
-    assert.deepStrictEqual([...server.tree.get("/")?.children ?? []].toSorted(), ["long", "unused", "zookeeper"])
+    assert.deepStrictEqual([...(server.tree.get("/")?.children ?? [])].toSorted(), ["long", "unused", "zookeeper"])
     assert.deepStrictEqual(eventsOf(client), ["2 /brief", "2 /used"])
   })
 
   it("there are no TTLs without extended types, which costs no connection", async () => {
     const { client: connect } = started({ extendedTypes: false })
     const client = await connect()
-    const answers = await client.all([call(op.createTtl, { path: "/t", data: null, acl: open, flags: 5, ttl: 1 }), ping])
+    const answers = await client.all([
+      call(op.createTtl, { path: "/t", data: null, acl: open, flags: 5, ttl: 1 }),
+      ping
+    ])
     assert.deepStrictEqual(answers.map(errorOf), [ErrorCode.Unimplemented, 0])
   })
 })
@@ -556,7 +656,10 @@ describe("releases", () => {
       const [result] = replied(await client.one(creating())).body as ReadonlyArray<Protocol.MultiResult>
       assert.strictEqual(result?.type, compat === "3.9" ? OpCode.Create2 : OpCode.Create)
       const wrong = replied(await client.one(creating(9)))
-      assert.deepStrictEqual([wrong.err, wrong.body], compat === "3.9" ? [-5, undefined] : [0, [{ type: -1, err: -8 }]])
+      assert.deepStrictEqual(
+        [wrong.err, wrong.body],
+        compat === "3.9" ? [-5, undefined] : [0, [{ type: -1, err: -8 }]]
+      )
     }
   })
 
@@ -564,7 +667,10 @@ describe("releases", () => {
     const check = call(op.delete, { path: "/zookeeper", version: -1 }, OpCode.Check)
     const old = await started({ compat: "3.8" }).client()
     const unanswered = old.one(check)
-    assert.strictEqual(errorOf(await old.one(call(op.delete, { path: "/none", version: -1 }, OpCode.Check))), ErrorCode.NoNode)
+    assert.strictEqual(
+      errorOf(await old.one(call(op.delete, { path: "/none", version: -1 }, OpCode.Check))),
+      ErrorCode.NoNode
+    )
     await old.close()
     void unanswered
     const client = await started({ compat: "3.9" }).client()
@@ -632,7 +738,9 @@ describe("snapshots", () => {
       yield* Snapshot.load(restored, saved)
       assert.deepStrictEqual(Snapshot.save(restored), saved)
       const back = new RawClient(toCore(restored))
-      yield* Effect.promise(() => back.connect({ sessionId: client.sessionId, passwd: client.password, lastZxidSeen: server.zxid }))
+      yield* Effect.promise(() =>
+        back.connect({ sessionId: client.sessionId, passwd: client.password, lastZxidSeen: server.zxid })
+      )
       assert.strictEqual(back.sessionId, client.sessionId)
       const another = new RawClient(toCore(restored))
       yield* Effect.promise(() => another.connect())
@@ -642,7 +750,8 @@ describe("snapshots", () => {
       assert.isUndefined(restored.tree.get("/a/e"))
       pass(60_000)
       assert.isUndefined(restored.tree.get("/t"))
-    }))
+    })
+  )
 
   it.effect("that contradict themselves are refused, and change nothing", () =>
     Effect.gen(function*() {
@@ -664,7 +773,8 @@ describe("snapshots", () => {
         assert.strictEqual(error._tag, "InvalidSnapshot")
       }
       assert.strictEqual(other.tree.size, 4)
-    }))
+    })
+  )
 })
 
 describe("the order of events", () => {
@@ -681,7 +791,9 @@ describe("the order of events", () => {
       exists("/p/a", true),
       remove("/p/a")
     ])
-    const order = client.messages.map((message) => message._tag === "Event" ? `${message.type} ${message.path}` : ".").join(" ")
+    const order = client.messages
+      .map((message) => (message._tag === "Event" ? `${message.type} ${message.path}` : "."))
+      .join(" ")
     assert.strictEqual(order, ". . . 1 /p/a 4 /p . . . . 2 /p/a 4 /p .")
   })
 })
@@ -703,13 +815,18 @@ describe("the configuration", () => {
     const before = "server.1=127.0.0.1:2888:3888:participant;127.0.0.1:2181"
     assert.strictEqual(textOf(await client.one(getConfig)), `${before}\nversion=100000000`)
     const observer = "server.7=10.0.0.7:2888:3888:observer;0.0.0.0:2181"
-    assert.deepStrictEqual((await client.all([
-      reconfig({ joining: "nonsense" }),
-      reconfig({ joining: observer, version: 7n }),
-      reconfig({ leaving: "1" }),
-      reconfig({ joining: observer.replace("observer", "participant") }),
-      reconfig({ joining: observer })
-    ])).map(errorOf), [-8, -103, -8, -13, -102])
+    assert.deepStrictEqual(
+      (
+        await client.all([
+          reconfig({ joining: "nonsense" }),
+          reconfig({ joining: observer, version: 7n }),
+          reconfig({ leaving: "1" }),
+          reconfig({ joining: observer.replace("observer", "participant") }),
+          reconfig({ joining: observer })
+        ])
+      ).map(errorOf),
+      [-8, -103, -8, -13, -102]
+    )
     await client.one(auth("digest", "super:test"))
     const answer = await client.one(reconfig({ joining: observer, version: 1n << 32n }))
     assert.strictEqual(textOf(answer), `${before}\n${observer}\nversion=${zxidOf(answer).toString(16)}`)

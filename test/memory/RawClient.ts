@@ -23,30 +23,40 @@ export interface Receiver {
 /** Opens a connection. */
 export type Dial = (receiver: Receiver) => Promise<Wire>
 
-export const overTcp = (port: number): Dial => (receiver) =>
-  new Promise((resolve, reject) => {
-    const socket = connectTcp({ host: "127.0.0.1", port, noDelay: true })
-    socket.once("connect", () => resolve({ send: (bytes) => socket.write(bytes), close: () => socket.destroy() }))
-    socket.once("error", reject)
-    socket.on("error", () => {})
-    socket.on("data", receiver.data)
-    socket.on("close", receiver.closed)
-  })
+export const overTcp =
+  (port: number): Dial =>
+  (receiver) =>
+    new Promise((resolve, reject) => {
+      const socket = connectTcp({ host: "127.0.0.1", port, noDelay: true })
+      socket.once("connect", () => resolve({ send: (bytes) => socket.write(bytes), close: () => socket.destroy() }))
+      socket.once("error", reject)
+      socket.on("error", () => {})
+      socket.on("data", receiver.data)
+      socket.on("close", receiver.closed)
+    })
 
-export const toCore = (server: Server, listener = "127.0.0.1:2181"): Dial => async (receiver) => {
-  const peer = server.accept({
-    remoteAddress: "127.0.0.1",
-    listener,
-    send: receiver.data,
-    close: receiver.closed
-  })
-  return { send: peer.receive, close: peer.closed }
-}
+export const toCore =
+  (server: Server, listener = "127.0.0.1:2181"): Dial =>
+  async (receiver) => {
+    const peer = server.accept({
+      remoteAddress: "127.0.0.1",
+      listener,
+      send: receiver.data,
+      close: receiver.closed
+    })
+    return { send: peer.receive, close: peer.closed }
+  }
 
 /** What a server sent. */
 export type Message =
   | { readonly _tag: "Event"; readonly type: number; readonly path: string; readonly zxid: bigint }
-  | { readonly _tag: "Reply"; readonly xid: number; readonly zxid: bigint; readonly err: number; readonly body: unknown }
+  | {
+      readonly _tag: "Reply"
+      readonly xid: number
+      readonly zxid: bigint
+      readonly err: number
+      readonly body: unknown
+    }
   | { readonly _tag: "Closed" }
 
 /** A request: an operation's number, and what writes its body. */
@@ -96,7 +106,11 @@ export class RawClient {
   private readonly goneHooks: Array<() => void> = []
   private readonly wire: Promise<Wire>
   private handshake: ((response: typeof Protocol.ConnectResponse.Type | undefined) => void) | undefined
-  private readonly calls: Array<{ readonly xid: number; readonly read: Call["read"]; readonly done: (message: Message) => void }> = []
+  private readonly calls: Array<{
+    readonly xid: number
+    readonly read: Call["read"]
+    readonly done: (message: Message) => void
+  }> = []
   private xid = 1
 
   constructor(dial: Dial) {
@@ -209,7 +223,13 @@ export class RawClient {
     const pending = this.calls[index]
     if (pending === undefined) throw new Error(`a reply to ${xid}, which was not asked`)
     this.calls.splice(index, 1)
-    const message: Message = { _tag: "Reply", xid, zxid, err, body: reader.remaining > 0 ? pending.read(reader) : undefined }
+    const message: Message = {
+      _tag: "Reply",
+      xid,
+      zxid,
+      err,
+      body: reader.remaining > 0 ? pending.read(reader) : undefined
+    }
     this.messages.push(message)
     pending.done(message)
   }

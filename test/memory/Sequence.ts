@@ -3,7 +3,7 @@
  * with arguments that are right, nearly right, and wrong.
  */
 import { OpCode } from "../../src/jute/OpCode.ts"
-import { operations as op } from "../../src/jute/Protocol.ts"
+import { type Operation, operations as op } from "../../src/jute/Protocol.ts"
 import { digestId } from "../../src/memory/Sha1.ts"
 import { type Call, call } from "./RawClient.ts"
 
@@ -38,10 +38,10 @@ export class Draw {
 
   /** From 0 up to 1. */
   next(): number {
-    this.state = this.state + 0x6d2b79f5 | 0
-    let mixed = Math.imul(this.state ^ this.state >>> 15, 1 | this.state)
-    mixed = mixed + Math.imul(mixed ^ mixed >>> 7, 61 | mixed) ^ mixed
-    return ((mixed ^ mixed >>> 14) >>> 0) / 2 ** 32
+    this.state = (this.state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(this.state ^ (this.state >>> 15), 1 | this.state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
   }
 
   below(limit: number): number {
@@ -54,12 +54,17 @@ export class Draw {
 
   one<A>(first: A, ...others: ReadonlyArray<A>): A {
     const index = this.below(others.length + 1)
-    return index === 0 ? first : others[index - 1] ?? first
+    return index === 0 ? first : (others[index - 1] ?? first)
   }
 }
 
 /** Credentials of each client. The first has none, the last is the superuser. */
-export const credentials: ReadonlyArray<ReadonlyArray<string>> = [[], ["ann:1"], ["ann:1", "bob:2"], ["super:superpw"]]
+export const credentials: ReadonlyArray<ReadonlyArray<string>> = [
+  [],
+  ["ann:1"],
+  ["ann:1", "bob:2"],
+  ["super:superpw"]
+]
 
 const digest = (text: string): string => digestId(new TextEncoder().encode(text))
 const entry = (perms: number, scheme: string, id: string) => ({ perms, id: { scheme, id } })
@@ -99,7 +104,10 @@ export class Sequence {
     const bursts: Array<Array<Request>> = [[]]
     for (const request of requests) {
       bursts.at(-1)?.push(request)
-      if (request.text.startsWith("setAcl") || /^(create|setData|delete|multi )/.test(request.text) && request.text.includes(`${this.root}/q`)) {
+      if (
+        request.text.startsWith("setAcl") ||
+        (/^(create|setData|delete|multi )/.test(request.text) && request.text.includes(`${this.root}/q`))
+      ) {
         bursts.push([])
       }
     }
@@ -129,7 +137,22 @@ export class Sequence {
       [],
       [entry(31, draw.one("world", "super", "nosuch", "sasl", ""), draw.one("", "someone"))],
       [entry(31, "digest", draw.one("", "ann", "ann:", ":x", "a:b:c", "a:b:", "::"))],
-      [entry(31, "ip", draw.one("", "localhost", "127.0.0.1/33", "127.0.0.1/", "127.0.0.1/-1", "127.0.0", "256.0.0.1", "127.0.0.1/8/9"))]
+      [
+        entry(
+          31,
+          "ip",
+          draw.one(
+            "",
+            "localhost",
+            "127.0.0.1/33",
+            "127.0.0.1/",
+            "127.0.0.1/-1",
+            "127.0.0",
+            "256.0.0.1",
+            "127.0.0.1/8/9"
+          )
+        )
+      ]
     )
   }
 
@@ -144,7 +167,10 @@ export class Sequence {
       return draw.one("", "relative", "/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota", `${root}//a`)
     }
     if (draw.chance(0.015)) {
-      return root + draw.one("/", "/a/", "/a\0", "/a/..", "/./a", "/\u0001", "/\ue000", "/\ufff0", "/...", "/none/none", "/a/b/")
+      return (
+        root +
+        draw.one("/", "/a/", "/a\0", "/a/..", "/./a", "/\u0001", "/\ue000", "/\ufff0", "/...", "/none/none", "/a/b/")
+      )
     }
     if (draw.chance(0.02)) return root
     let path = root
@@ -159,10 +185,12 @@ export class Sequence {
   /** A path to create at: never the root's siblings, which others see. */
   private newPath(): string {
     const path = this.path()
-    return path === "" || path === "/" || path === this.root || path.startsWith("/zookeeper") ? `${this.root}/a` : path
+    return path === "" || path === "/" || path === this.root || path.startsWith("/zookeeper")
+      ? `${this.root}/a`
+      : path
   }
 
-  /** A path to create children at. Not a container: an empty one that had some goes at a time of the server's choice. */
+  /** A path to create children at. Not a container: one that had some goes at a time of the server's choice. */
   private parentPath(): string {
     return this.newPath().replace(/\/k$/, "")
   }
@@ -184,7 +212,10 @@ export class Sequence {
     switch (draw.below(8)) {
       case 0: {
         const path = `${this.parentPath()}/k`
-        return { type: OpCode.CreateContainer, request: { ...request, path, flags: draw.chance(0.8) ? 4 : draw.one(0, 1, 9) } } as const
+        return {
+          type: OpCode.CreateContainer,
+          request: { ...request, path, flags: draw.chance(0.8) ? 4 : draw.one(0, 1, 9) }
+        } as const
       }
       case 1: {
         const flags = draw.chance(0.9) ? draw.one(5, 6) : draw.one(0, 1, 4, 7)
@@ -208,7 +239,10 @@ export class Sequence {
   }
 
   private setData() {
-    return { type: OpCode.SetData, request: { path: this.changeablePath(), data: this.data(), version: this.version() } } as const
+    return {
+      type: OpCode.SetData,
+      request: { path: this.changeablePath(), data: this.data(), version: this.version() }
+    } as const
   }
 
   private delete() {
@@ -227,7 +261,9 @@ export class Sequence {
 
   private read() {
     const request = { path: this.path(), watch: this.draw.chance(0.5) }
-    return this.draw.chance(0.5) ? { type: OpCode.GetData, request } as const : { type: OpCode.GetChildren, request } as const
+    return this.draw.chance(0.5)
+      ? ({ type: OpCode.GetData, request } as const)
+      : ({ type: OpCode.GetChildren, request } as const)
   }
 
   /** A path whose Stat and children are ours alone. */
@@ -258,7 +294,8 @@ export class Sequence {
     }
     if (kind < 38) return plain("setData", op.setData, this.setData().request)
     if (kind < 52) return plain("delete", op.delete, this.delete().request)
-    if (kind < 56) return plain("setAcl", op.setAcl, { path: this.aclPath(), acl: this.acl(), version: this.version() })
+    if (kind < 56)
+      return plain("setAcl", op.setAcl, { path: this.aclPath(), acl: this.acl(), version: this.version() })
     const path = this.ownPath()
     const watch = draw.chance(0.6)
     if (kind < 62) return plain("exists", op.exists, { path, watch })
@@ -266,14 +303,32 @@ export class Sequence {
     if (kind < 72) return plain("getChildren", op.getChildren, { path, watch })
     if (kind < 76) return plain("getChildren2", op.getChildren2, { path, watch })
     if (kind < 78) return plain("getAcl", op.getAcl, { path })
-    if (kind < 80) return plain("addWatch", op.addWatch, { path, mode: draw.chance(0.95) ? draw.below(2) : draw.one(2, -1) })
-    if (kind < 82) return plain("removeWatches", op.removeWatches, { path, type: draw.chance(0.9) ? 1 + draw.below(3) : draw.one(0, 4, 5, 6) })
-    if (kind < 83) return plain("checkWatches", op.checkWatches, { path: path === "relative" ? this.root : path, type: draw.chance(0.9) ? 1 + draw.below(3) : draw.one(0, 4, 5, 6) })
+    if (kind < 80)
+      return plain("addWatch", op.addWatch, { path, mode: draw.chance(0.95) ? draw.below(2) : draw.one(2, -1) })
+    if (kind < 82)
+      return plain("removeWatches", op.removeWatches, {
+        path,
+        type: draw.chance(0.9) ? 1 + draw.below(3) : draw.one(0, 4, 5, 6)
+      })
+    if (kind < 83)
+      return plain("checkWatches", op.checkWatches, {
+        path: path === "relative" ? this.root : path,
+        type: draw.chance(0.9) ? 1 + draw.below(3) : draw.one(0, 4, 5, 6)
+      })
     if (kind < 93) {
       const length = draw.chance(0.05) ? 0 : 1 + draw.below(5)
-      return plain("multi", op.multi, Array.from({ length }, () => this.write()))
+      return plain(
+        "multi",
+        op.multi,
+        Array.from({ length }, () => this.write())
+      )
     }
-    if (kind < 95) return plain("multiRead", op.multiRead, Array.from({ length: draw.below(4) }, () => ownRead(this.read(), this.root)))
+    if (kind < 95)
+      return plain(
+        "multiRead",
+        op.multiRead,
+        Array.from({ length: draw.below(4) }, () => ownRead(this.read(), this.root))
+      )
     if (kind < 96) {
       const position = draw.next()
       const lists = { dataWatches: this.paths(4), existWatches: this.paths(3), childWatches: this.paths(4) }
@@ -299,7 +354,9 @@ export class Sequence {
     return draw.one(
       plain("sync", op.sync, { path }),
       plain("whoAmI", op.whoAmI, {}),
-      plain("getEphemerals", op.getEphemerals, { prefixPath: draw.one(path, this.root, "/", "", " ", `${this.root}/a`) }),
+      plain("getEphemerals", op.getEphemerals, {
+        prefixPath: draw.one(path, this.root, "/", "", " ", `${this.root}/a`)
+      }),
       plain("getAllChildrenNumber", op.getAllChildrenNumber, { path }),
       plain("ping", op.ping, {})
     )
@@ -312,14 +369,19 @@ export class Sequence {
   }
 }
 
-const ownRead = <R extends { readonly request: { readonly path: string; readonly watch: boolean } }>(read: R, root: string): R =>
-  read.request.path.startsWith(root) ? read : { ...read, request: { ...read.request, path: root } }
+const ownRead = <R extends { readonly request: { readonly path: string; readonly watch: boolean } }>(
+  read: R,
+  root: string
+): R => (read.request.path.startsWith(root) ? read : { ...read, request: { ...read.request, path: root } })
+
+const short = (_: string, value: unknown): unknown =>
+  value instanceof Uint8Array ? `${value.length} bytes` : value
 
 const plain = <A, B>(
   name: string,
-  operation: { readonly opCode: number; readonly request: Parameters<typeof call<A, B>>[0]["request"]; readonly response: Parameters<typeof call<A, B>>[0]["response"] },
+  operation: Operation<A, B>,
   request: A
 ): Request => ({
-  text: `${name} ${JSON.stringify(request, (_, value: unknown) => value instanceof Uint8Array ? `${value.length} bytes` : value)}`,
+  text: `${name} ${JSON.stringify(request, short)}`,
   call: () => call(operation, request)
 })

@@ -10,6 +10,9 @@ const connection = "src/client/Connection.ts"
 const session = "src/client/Session.ts"
 const registry = "src/client/WatchRegistry.ts"
 const watches = "src/client/Watches.ts"
+const follower = "src/recipe/internal/TreeFollower.ts"
+const tree = "src/recipe/internal/CachedTree.ts"
+const node = "src/recipe/PersistentNode.ts"
 
 export const bugs: ReadonlyArray<Bug> = [
   {
@@ -57,6 +60,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "newest-ping-is-the-answered-one",
+    workload: "sessions",
     file: connection,
     find: "    const asked = this.pings.shift()\n",
     replace: "    const asked = this.pings.splice(0).pop()\n"
@@ -81,6 +85,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "backoff-reset-by-handshake",
+    workload: "sessions",
     file: session,
     find: "      let served = false\n",
     replace: "      let served = true\n"
@@ -136,6 +141,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "look-up-without-sync",
+    workload: "protected",
     file: client,
     find: "      yield* ask(Calls.sync, { path: serverPath(parent) }, { path: parent })\n",
     replace: ""
@@ -148,6 +154,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "ephemeral-of-another-session",
+    workload: "protected",
     file: client,
     find: "        (found) => isOurs() || !lost.isEphemeral && Option.isSome(found),\n",
     replace: "        (found) => isOurs() || Option.isSome(found),\n"
@@ -204,8 +211,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "watch-left-by-interruption",
     file: registry,
-    find: "    entry.consumers.splice(index, 1)\n    this.disarm(path, entry)\n",
-    replace: "    entry.consumers.splice(index, 1)\n"
+    find: "    this.disarm(path, entry)\n    if (entry",
+    replace: "    if (entry"
   },
   {
     name: "wake-ups-of-the-busy-lost",
@@ -221,20 +228,78 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "followers-sleep-through-new-sessions",
+    workload: "watches",
     file: watches,
     find: "        if (stale || reason !== \"Reconnected\") wake()\n",
     replace: "        if (stale && reason === \"Reconnected\") wake()\n"
   },
   {
     name: "overtaking-in-a-full-window",
+    workload: "register",
     file: session,
-    find: "      if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {\n",
-    replace: "      if (connection.inFlight < this.options.maxInFlight * 2) {\n"
+    find: "      if (this.waiting.size === 0 && connection.inFlight < this.window) {\n",
+    replace: "      if (connection.inFlight < this.window * 2) {\n"
   },
   {
     name: "identity-for-the-first-connection-only",
     file: session,
     find: "      Effect.forEach(this.credentials, (credential)",
     replace: "      Effect.forEach(this.hadSession ? [] : this.credentials, (credential)"
+  },
+  {
+    name: "lists-trusted-before-they-are-read",
+    file: follower,
+    workload: "caches",
+    find: "        return { paths: [...appeared, ...remaining], listed: { path, stat } }\n",
+    replace: "        tree.listed(path, stat)\n        return { paths: [...appeared, ...remaining] }\n"
+  },
+  {
+    name: "recreation-told-by-version",
+    file: tree,
+    workload: "caches",
+    find: "    if (stat.czxid > previous.stat.czxid) {\n",
+    replace: "    if (stat.czxid > previous.stat.czxid && stat.version !== previous.stat.version) {\n"
+  },
+  {
+    name: "caches-await-no-reading",
+    file: "src/recipe/TreeCache.ts",
+    workload: "caches",
+    find: "        yield* follower.settled\n        if (lastZxid",
+    replace: "        if (lastZxid"
+  },
+  {
+    name: "gaps-are-no-news",
+    file: follower,
+    workload: "caches",
+    find: "      if (event._tag === \"Gap\") mark(",
+    replace: "      if (event._tag === \"Gap\") void ("
+  },
+  {
+    name: "dying-nodes-adopted",
+    file: node,
+    workload: "present",
+    find: "      ? stat.ephemeralOwner === session\n",
+    replace: "      ? stat.ephemeralOwner !== 0n\n"
+  },
+  {
+    name: "lost-names-not-looked-for",
+    file: node,
+    workload: "present",
+    find: "    if (attempted) known = yield* find\n",
+    replace: ""
+  },
+  {
+    name: "removal-tried-once",
+    file: node,
+    workload: "present",
+    find: "  const removal = persevere(\n    zk,\n",
+    replace: "  const removal = Effect.asVoid(\n"
+  },
+  {
+    name: "new-sessions-have-no-node",
+    file: node,
+    workload: "present",
+    find: "    yield* Effect.raceFirst(Effect.exit(event), Queue.take(wake))\n",
+    replace: "    yield* Effect.raceFirst(Effect.catch(event, () => Effect.never), Queue.take(wake))\n"
   }
 ]

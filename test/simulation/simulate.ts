@@ -63,7 +63,7 @@ const catchPlanted = async (most: number): Promise<number> => {
     let tried = 0
     for (let seed = from; seed < from + most && caught === undefined; seed++) {
       tried++
-      const workload = programs.workloadOf(seed, values.workload)
+      const workload = programs.workloadOf(seed, values.workload ?? bug.workload)
       const [violation] = planted.simulate(seed, workload).violations
       if (violation !== undefined && sound(seed, workload.name)) caught = `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
     }

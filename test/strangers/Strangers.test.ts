@@ -91,14 +91,14 @@ describe.skipIf(kazoo === undefined)("kazoo", () => {
     }))
 })
 
-describe.skipIf(java === undefined)("the Java shell", () => {
-  const command = (...parameters: ReadonlyArray<string>) => [
-    "-cp",
-    java?.classPath.join(delimiter) ?? "",
-    "org.apache.zookeeper.ZooKeeperMain",
-    ...parameters
-  ]
+const command = (...parameters: ReadonlyArray<string>) => [
+  "-cp",
+  java?.classPath.join(delimiter) ?? "",
+  "org.apache.zookeeper.ZooKeeperMain",
+  ...parameters
+]
 
+describe.skipIf(java === undefined)("the Java shell", () => {
   test("lists, creates, sets with a version, watches, reads ACLs", (server) =>
     Effect.gen(function*() {
       const { output } = yield* run(
@@ -155,10 +155,10 @@ describe.skipIf(java === undefined)("the Java shell", () => {
       assert.include(lost.output, "ConnectionLoss")
       assert.deepStrictEqual(yield* paths(server), ["/lost"])
       // The session ends while the shell asks for something.
-      yield* server.test.onRequest(({ path, sessionId }) => {
-        if (path === "/expire") Effect.runSync(server.test.of(sessionId).expireSession)
-        return undefined
-      })
+      yield* Effect.forkChild(
+        Effect.andThen(server.test.waitForRequest(({ path }) => path === "/expire"), server.test.expireSession),
+        { startImmediately: true }
+      )
       const expired = yield* run(
         java?.java ?? "",
         command("-server", server.hosts),

@@ -10,6 +10,8 @@ To add a recipe: a function in COMMANDS. It gets the client and what is in "with
 import json
 import sys
 import threading
+import time
+from datetime import timedelta
 
 from kazoo.client import KazooClient
 
@@ -56,6 +58,58 @@ def lead(client, given):
     election.run(leading)
 
 
+def take(queue, given):
+    """Takes that many items from a queue without waiting for long: what it got."""
+    taken = []
+    while len(taken) < given["count"]:
+        item = queue.get()
+        if item is None:
+            break
+        taken.append(item.decode())
+    return taken
+
+
+def work(queue, given):
+    """Claims and consumes items until none came for a while: what it consumed."""
+    done = []
+    while True:
+        item = queue.get(timeout=given["patience"])
+        if item is None:
+            return done
+        if queue.consume():
+            done.append(item.decode())
+
+
+def count(client, given):
+    """Adds to a counter so many times."""
+    default = given.get("default", 0)
+    counter = client.Counter(given["path"], default, given.get("curator", False))
+    for _ in range(given["times"]):
+        counter += given["by"]
+    return counter.value
+
+
+def lease(client, given):
+    """Whether it obtained the lease."""
+    duration = timedelta(seconds=given["seconds"])
+    return bool(client.NonBlockingLease(given["path"], duration, given["identifier"]))
+
+
+def partition(partitioner, given):
+    """Goes through its states until it has as many items as it should: those."""
+    while True:
+        if partitioner.failed:
+            raise RuntimeError("failed")
+        if partitioner.release:
+            partitioner.release_set()
+        elif partitioner.acquired:
+            if len(list(partitioner)) == given["count"]:
+                return sorted(partitioner)
+            time.sleep(0.02)
+        else:
+            partitioner.wait_for_acquire(1)
+
+
 COMMANDS = {
     "session": lambda client, given: client.client_id[0],
     "create": lambda client, given: client.create(given["path"], given.get("data", "").encode(), makepath=True),
@@ -73,6 +127,32 @@ COMMANDS = {
     "contenders": on(lambda lock, given: lock.contenders()),
     "holders": on(lambda semaphore, given: sorted(semaphore.lease_holders())),
     "handOver": hand_over,
+    # queues
+    "queue": keep(lambda client, given: client.Queue(given["path"])),
+    "lockingQueue": keep(lambda client, given: client.LockingQueue(given["path"])),
+    "put": on(lambda queue, given: queue.put(given["item"].encode(), given.get("priority", 100))),
+    "putAll": on(lambda queue, given: queue.put_all([item.encode() for item in given["items"]])),
+    "take": on(take),
+    "work": on(work),
+    "claim": on(lambda queue, given: (queue.get(timeout=given["patience"]) or b"").decode()),
+    "unclaim": on(lambda queue, given: queue.release()),
+    "consume": on(lambda queue, given: queue.consume()),
+    # counters, barriers, leases, partitions
+    "count": count,
+    "repr": lambda client, given: repr(client.Counter(given["path"], 0.0).value),
+    "barrier": keep(lambda client, given: client.Barrier(given["path"])),
+    "wait": on(lambda barrier, given: barrier.wait(given["patience"])),
+    "doubleBarrier": keep(lambda client, given: client.DoubleBarrier(given["path"], given["members"])),
+    "enter": on(lambda barrier, given: barrier.enter()),
+    "leave": on(lambda barrier, given: barrier.leave()),
+    "lease": lease,
+    "partitioner": keep(
+        lambda client, given: client.SetPartitioner(
+            given["path"], tuple(given["items"]), identifier=given["identifier"], time_boundary=given["settle"]
+        )
+    ),
+    "partition": on(partition),
+    "finish": on(lambda partitioner, given: partitioner.finish()),
     # elections
     "lead": lead,
     # parties

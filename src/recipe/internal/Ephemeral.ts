@@ -19,14 +19,16 @@ export const uniqueName: Effect.Effect<string> = Effect.map(Uuid.next, (uuid) =>
  * Sees to it that the znode is there and belongs to the current session: it is
  * created, found again when the reply was lost, or replaced where it is left
  * over from a session before. The name must be unique, so that it can only be
- * our own.
+ * our own. Its version can tell it from znodes of others.
  */
-export const held = (zk: Service, path: string, data: string): Effect.Effect<Stat, HoldError> => {
-  const create = repeating(zk, zk.create(path, data, { mode: "ephemeral" }))
-  const replace = repeating(
-    zk,
-    zk.transaction([Transaction.remove(path), Transaction.create(path, data, { mode: "ephemeral" })])
-  )
+export const held = (zk: Service, path: string, data: string, version: 0 | 1 = 0): Effect.Effect<Stat, HoldError> => {
+  const creation = [
+    Transaction.create(path, data, { mode: "ephemeral" }),
+    ...version === 0 ? [] : [Transaction.set(path, data)]
+  ]
+  const create = Effect.catchTag(repeating(zk, zk.transaction(creation)), "TransactionFailed", (failed) =>
+    failed.error._tag === "NoNode" ? Effect.fail(failed.error) : gone(failed))
+  const replace = repeating(zk, zk.transaction([Transaction.remove(path), ...creation]))
   const look: Effect.Effect<Stat, HoldError> = Effect.gen(function*() {
     const { id } = yield* zk.session
     const found = yield* repeating(zk, zk.exists(path))
@@ -36,19 +38,16 @@ export const held = (zk: Service, path: string, data: string): Effect.Effect<Sta
     return yield* look
   })
   const again: Effect.Effect<Stat, HoldError> = Effect.suspend(() =>
-    create.pipe(
-      Effect.asVoid,
-      Effect.catchTag("NodeExists", () => Effect.void),
-      Effect.andThen(look)
-    )
+    Effect.andThen(create, look)
   )
   return again
 }
 
-/** The left-over went by itself, or the replacement had been made already. */
+/** What was left over went by itself, or it was made already. */
 const gone = (failed: TransactionFailed): Effect.Effect<void, HoldError> => {
   switch (failed.error._tag) {
     case "NoNode":
+      return failed.index === 0 ? Effect.void : Effect.fail(failed.error)
     case "NodeExists":
       return Effect.void
     case "BadVersion":
