@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import type * as Lock from "../../src/recipe/Lock.ts"
 import * as ReadWriteLock from "../../src/recipe/ReadWriteLock.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
-import { of, tests } from "./clients.ts"
+import { now, of, tests } from "./clients.ts"
 import { eventually } from "./lock.ts"
 
 /** Holds a lock until it is told to let go. */
@@ -55,7 +55,7 @@ export const readWriteLock = (title: string, connect: Connect): void => {
             yield* reader.release
             yield* writer.held
             yield* writer.release
-            assert.deepStrictEqual(yield* zk.getChildren(`${root}/lock`), [])
+            assert.deepStrictEqual(yield* now(zk, zk.getChildren(`${root}/lock`)), [])
           }))
 
         test("readers share, a writer is alone, and later readers wait behind it", ({ client, other, root, zk }) =>
