@@ -96,6 +96,9 @@ const roundsBehind = 8
 /** In ms: after a loss, clients spread their first attempts over this time. */
 const spread = 200
 
+/** Why a connection ended that was given up for a better one. */
+const left = new ConnectionLoss({ detail: "left for another server" })
+
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
 /** An error with its stack is built where someone asks for it. */
@@ -420,7 +423,10 @@ export class Session {
       return Effect.void
     }
     this.telemetry.disconnected()
-    return Effect.logWarning("ZooKeeper connection lost; reconnecting").pipe(
+    const told = error.reason === left
+      ? Effect.logInfo("ZooKeeper connection left; connecting to another server")
+      : Effect.logWarning("ZooKeeper connection lost; reconnecting")
+    return told.pipe(
       Effect.annotateLogs({
         sessionId: hexadecimal(this.id),
         server: formatHost(host),
@@ -559,7 +565,7 @@ export class Session {
         const host = others[at++ % Math.max(1, others.length)]
         if (host === undefined || !(yield* ServerProbe.hasQuorum(this.options.dial, host))) continue
         this.hosts.prefer(host)
-        yield* Effect.logInfo("ZooKeeper: leaving the read-only server for one that has a quorum").pipe(
+        yield* Effect.logDebug("ZooKeeper: found a server that has a quorum").pipe(
           Effect.annotateLogs({ server: formatHost(host) })
         )
         return yield* this.moveAway(connection)
@@ -577,7 +583,7 @@ export class Session {
         body: () => Effect.sleep(5),
         step: () => {}
       }).pipe(
-        Effect.ensuring(Effect.sync(() => connection.leave(new ConnectionLoss({ detail: "left for another server" }))))
+        Effect.ensuring(Effect.sync(() => connection.leave(left)))
       )
     })
   }
