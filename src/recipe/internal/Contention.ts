@@ -75,7 +75,7 @@ const list = (zk: Service, { markers, parent }: Pick<Contention, "markers" | "pa
 const untilChanged = (zk: Service, path: string, millis: number) =>
   Effect.scoped(Effect.flatMap(
     Removal.persist(zk.getAndWatch(path)),
-    ({ event }) => Effect.raceFirst(Effect.asVoid(event), Effect.sleep(millis))
+    ({ event }) => Effect.timeoutOption(event, millis)
   )).pipe(
     Effect.catchTag("NoNode", () => Effect.void)
   )
