@@ -404,7 +404,7 @@ export class Session {
   /** In ms: no pause may cost a session that can still be saved. */
   private longestPause(wasBrief: boolean): number {
     if (this.id === 0n) return Infinity
-    return Math.min(this.timeout / 6, wasBrief ? briefest : Infinity)
+    return Math.min(this.timeout / 3, wasBrief ? briefest : Infinity)
   }
 
   /** What breaks here is a fault of ours: nobody is left waiting for it. */
