@@ -459,7 +459,7 @@ export class Session {
               this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection && asked.at > this.provenAt) this.prove(asked)
+            if (this.connection === connection && asked.at >= this.provenAt) this.prove(asked)
             this.telemetry.roundTrip(this.now() - asked.at)
           },
           zxid: (zxid) => {
