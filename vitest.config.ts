@@ -1,7 +1,14 @@
 import { defineConfig } from "vitest/config"
 
-/** Tests of one server that they need not start, stop or kill: they run on the in-memory one as well, over TCP. */
-const onAnyServer = ["test/client/{Session,Connection}.test.ts", "test/conformance/*.test.ts", "test/Examples.test.ts"]
+/**
+ * Tests of one server that they need not start, stop or kill: they run on the in-memory one as well, over TCP. The
+ * suites of the recipes are not among them: they run on both by themselves (see test/conformance/servers.ts).
+ */
+const onAnyServer = [
+  "test/client/{Session,Connection,FourLetterWord}.test.ts",
+  "test/conformance/{Operations,Watches}.test.ts",
+  "test/Examples.test.ts"
+]
 
 export default defineConfig({
   test: {
@@ -16,12 +23,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: {
-          name: "memory",
-          include: onAnyServer,
-          exclude: ["test/conformance/Memory.test.ts"],
-          globalSetup: "test/support/memorySetup.ts"
-        }
+        test: { name: "memory", include: onAnyServer, globalSetup: "test/support/memorySetup.ts" }
       }
     ]
   }

@@ -195,28 +195,30 @@ const tell = (observer: Observer, exit: Exit.Exit<NodeEvent, ConnectionError>): 
 }
 
 /**
- * The one-shot watches of one scope, with one finalizer for all. Those that are
- * over are let go of whenever they are more than half: a Set, which would let go
- * at once, is 0.2 µs of the 1.5 that an event costs.
+ * The one-shot watches of one scope, with one finalizer for all; nothing is left
+ * of those that are over. A watch knows its place, which the last one takes: a
+ * Set does the same for 0.2 µs more per event.
  */
 class Holding {
   isReleased = false
-  private watches: Array<Once> = []
-  private over = 0
+  private readonly watches: Array<Once> = []
 
   add(once: Once): void {
+    once.place = this.watches.length
     this.watches.push(once)
   }
 
-  forgetOne(): void {
-    if (++this.over < 16 || 2 * this.over < this.watches.length) return
-    this.watches = this.watches.filter((once) => !once.isOver)
-    this.over = 0
+  forget(once: Once): void {
+    if (once.place < 0) return
+    const last = this.watches.pop()
+    if (last === undefined || last === once) return
+    this.watches[once.place] = last
+    last.place = once.place
   }
 
   release(): void {
     this.isReleased = true
-    for (const once of this.watches) once.cancel()
+    for (const once of [...this.watches]) once.cancel()
   }
 }
 
@@ -240,7 +242,9 @@ export class Once implements Consumer {
   private readonly path: string
   /** Events before the answer of the read that came with the watch are in that answer. */
   private armed = false
-  isOver = false
+  private isOver = false
+  /** For who holds it. */
+  place = -1
   private exit: Exit.Exit<NodeEvent, ConnectionError> | undefined
   // Replaced, not changed: there is rarely more than one, and nobody moves while all are told.
   private observers: ReadonlyArray<Observer> = nobody
@@ -269,7 +273,7 @@ export class Once implements Consumer {
   cancel(): void {
     if (this.isOver) return
     this.isOver = true
-    this.holding.forgetOne()
+    this.holding.forget(this)
     this.registry.remove(this.serverPath, this)
   }
 

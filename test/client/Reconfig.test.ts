@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Ref, Schedule, Stream } from "effect"
+import { getServers, setServers } from "node:dns"
 import type { Host } from "../../src/ConnectionString.ts"
 import * as EnsembleConfig from "../../src/EnsembleConfig.ts"
-import { dial } from "../../src/client/NodeTransport.ts"
+import { dial, lookupSrv } from "../../src/client/NodeTransport.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import type * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy, root, shared, sharedHost, untilState } from "../support/Clients.ts"
+import * as DnsServer from "../support/DnsServer.ts"
 import * as Proxy from "../support/Proxy.ts"
 import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
 
@@ -162,6 +164,28 @@ describe.skipIf(shared === undefined)("Hosts that change", () => {
       assert.strictEqual(yield* portOf(zk), second.port)
       assert.strictEqual((yield* zk.session).id, id)
       assert.deepStrictEqual([...new Set(asked)], ["_zookeeper._tcp.example"])
+    }))
+
+  it.live("dns-srv: as a name server has it, records without port or target are none", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const server = yield* DnsServer.make(() => [
+        { target: "localhost.", port: via.port },
+        { target: "localhost", port: 0 },
+        { target: ".", port: 2181 }
+      ])
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const before = getServers()
+          setServers([server.address])
+          return before
+        }),
+        (before) => Effect.sync(() => setServers(before))
+      )
+      assert.deepStrictEqual(yield* lookupSrv("_zookeeper._tcp.example.com"), [{ host: "localhost", port: via.port }])
+      const zk = yield* connect({ hosts: "dns-srv://_zookeeper._tcp.example.com" })
+      yield* zk.exists("/")
+      assert.strictEqual(yield* portOf(zk), via.port)
     }))
 
   it.live("dns-srv: without records the client is Unreachable, and says why", () =>

@@ -80,7 +80,7 @@ export class Ensemble {
     this.world = world
     this.members = Array.from(
       { length: settings.members },
-      (_, index) => new Member(index, world, { tickTime: settings.tickTime })
+      (_, index) => new Member(index, world, { tickTime: settings.tickTime, maxSessionTimeout: 60_000 })
     )
     this.leader = this.member(0)
     this.leader.server.onEarlier = () => this.plan()

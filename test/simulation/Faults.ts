@@ -79,6 +79,8 @@ export const draw = (randomness: Randomness): Faults => {
   const every = (least: number): number =>
     randomness.chance(0.4) ? least * randomness.between(1, 4) / intensity : Infinity
   const members = randomness.pick([1, 2, 3])
+  // A wall clock that is set hides that a machine slept: one or the other, or nothing could be said about either.
+  const clock = randomness.pick(["suspend", "wallClock", "none"])
   return {
     latency: { least: randomness.pick([0.1, 1, 5]), mean: randomness.pick([0.2, 1, 5, 40]) },
     frame: {
@@ -87,7 +89,7 @@ export const draw = (randomness: Randomness): Faults => {
       cutReply: rate(0.02),
       truncate: rate(0.01),
       halfOpen: rate(0.008),
-      slowDeath: rate(0.006),
+      slowDeath: rate(0.02),
       hold: rate(0.02),
       duplicate: rate(0.008),
       blackout: rate(0.4)
@@ -96,17 +98,17 @@ export const draw = (randomness: Randomness): Faults => {
     splits: randomness.chance(0.4),
     every: {
       kill: every(6000),
-      isolate: every(6000),
+      isolate: members > 1 ? every(6000) : Infinity,
       hangUp: every(8000),
       mute: every(8000),
       outage: every(8000),
       stall: every(4000),
-      suspend: every(10_000),
-      wallClock: every(4000)
+      suspend: clock === "suspend" ? every(6000) : Infinity,
+      wallClock: clock === "wallClock" ? every(4000) : Infinity
     },
     lag: randomness.chance(0.6) ? randomness.pick([50, 500, 2000]) : 0,
     members,
     sessionTimeout: randomness.pick([2000, 4000, 6000]),
-    tickTime: randomness.pick([200, 500, 1000])
+    tickTime: randomness.pick([50, 200, 500])
   }
 }

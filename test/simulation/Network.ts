@@ -26,7 +26,9 @@ type Pull = Exit.Exit<readonly [Uint8Array, ...ReadonlyArray<Uint8Array>], Socke
 /** A frame that reached a client, or left it, in the order in which the client knew of it. */
 export type Seen =
   | { readonly _tag: "Began"; readonly link: number; readonly at: number; readonly resumed: SessionCredentials | undefined; readonly options: Partial<Options> }
-  | { readonly _tag: "Dialled"; readonly link: number; readonly at: number }
+  /** The client means to close its connection and to leave its session alive. */
+  | { readonly _tag: "Left"; readonly link: number; readonly at: number }
+  | { readonly _tag: "Dialled"; readonly link: number; readonly at: number; readonly host: number }
   | { readonly _tag: "Greeting"; readonly link: number; readonly at: number; readonly request: Wire.ConnectRequest }
   | { readonly _tag: "Greeted"; readonly link: number; readonly at: number; readonly response: Wire.ConnectResponse }
   | { readonly _tag: "Sent"; readonly link: number; readonly at: number; readonly request: Wire.Request; readonly frame: Uint8Array }
@@ -177,7 +179,7 @@ class Link {
     const { network } = this
     const { randomness } = network
     const { dial } = network.faults
-    this.tap.seen.push({ _tag: "Dialled", link: this.id, at: this.loop.now })
+    this.tap.seen.push({ _tag: "Dialled", link: this.id, at: this.loop.now, host: this.index })
     const isIgnored = randomness.chance(dial.ignore)
     const isRefused = this.mood === "unreachable" || randomness.chance(dial.refuse)
     this.trace(`dials zk${this.index}${isIgnored ? ", ignored" : isRefused ? ", refused" : ""}`)
@@ -309,7 +311,7 @@ class Link {
     if (!this.there.isDead && randomness.chance(isPing ? 4 * faults.slowDeath : faults.slowDeath)) {
       this.there.isDead = true
       const late = this.back.next(world.now, randomness.between(0.2, 0.9) * network.longest)
-      this.trace("dies slowly")
+      this.trace(`dies slowly${isPing ? ", after a ping" : ""}`)
       world.at(late, () => {
         this.arrive(frame)
         network.blackOut()

@@ -10,13 +10,13 @@ import { fileURLToPath } from "node:url"
 
 export interface Bug {
   readonly name: string
+  /** Where it shows, if it shows too rarely elsewhere. */
+  readonly workload?: string
   /** Below the project's folder. */
   readonly file: string
   /** Found exactly once in the file. */
   readonly find: string
   readonly replace: string
-  /** Where only one workload can notice it. */
-  readonly workload?: string
 }
 
 const root = new URL("../../", import.meta.url)

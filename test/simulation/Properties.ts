@@ -103,6 +103,7 @@ export const checkWire = (run: Run, participant: Participant): void => {
         if (reply.xid === armed) armed = undefined
         break
       }
+      case "Left":
       case "Ended":
         break
     }
@@ -120,16 +121,22 @@ const checkAttempts = (run: Run, { tap }: Participant, report: Report): void => 
   const members = run.faults.members
   let dials: Array<number> = []
   let session = 0n
+  let last: { readonly host: number; readonly endedAt: number } = { host: -1, endedAt: -1 }
   for (const seen of tap.seen) {
     if (seen._tag === "Greeting") {
       // A session that was given up is where rounds begin anew.
       if (seen.request.sessionId !== session) dials = dials.slice(-1)
       session = seen.request.sessionId
     }
+    if (seen._tag === "Ended") last = { ...last, endedAt: seen.at }
     if (seen._tag === "Dialled") {
+      // A server that stays mute is asked at once whether it speaks TLS.
+      const isProbe = seen.host === last.host && seen.at === last.endedAt
+      last = { host: seen.host, endedAt: -1 }
+      if (isProbe) continue
       dials.push(seen.at)
-      // One round is given: where it begins in the list is the client's affair. And mute servers are asked for TLS.
-      const rounds = Math.floor((dials.length - 1) / (2 * members)) - 1
+      // One round is given: where it begins in the list is the client's affair.
+      const rounds = Math.floor((dials.length - 1) / members) - 1
       let least = 0
       for (let round = 0; round < rounds; round++) least += 0.8 * Math.min(100 * 2 ** round, 5000)
       const took = seen.at - (dials[0] ?? 0)
@@ -154,6 +161,7 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
   let asked: Array<{ readonly xid: number; readonly at: number }> = []
   for (const seen of tap.seen) {
     if (seen._tag === "Began") isLimited = seen.options.requestTimeout !== undefined
+    if (seen._tag === "Left") isClosing = true
     if (seen._tag === "Dialled") {
       isClosing = false
       proven = -Infinity
@@ -179,8 +187,8 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
 /** Whoever is told that its session is alive must not find it expired at that time: by the clock alone. */
 const checkBelief = (run: Run, { beliefs }: Participant, report: Report): void => {
   const { every } = run.faults
-  // A follower that is cut off answers pings; and a wall clock that is set hides that the machine slept.
-  if (every.isolate !== Infinity || every.suspend !== Infinity && every.wallClock !== Infinity) return
+  // A follower that is cut off answers pings.
+  if (every.isolate !== Infinity) return
   const expired = new Map(
     run.ensemble.ended.filter(({ how }) => how === "expired").map(({ at, session }) => [session, at] as const)
   )

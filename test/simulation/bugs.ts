@@ -60,6 +60,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "newest-ping-is-the-answered-one",
+    workload: "sessions",
     file: connection,
     find: "    const asked = this.pings.shift()\n",
     replace: "    const asked = this.pings.splice(0).pop()\n"
@@ -84,6 +85,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "backoff-reset-by-handshake",
+    workload: "sessions",
     file: session,
     find: "      let served = false\n",
     replace: "      let served = true\n"
@@ -139,6 +141,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "look-up-without-sync",
+    workload: "protected",
     file: client,
     find: "      yield* ask(Calls.sync, { path: serverPath(parent) }, { path: parent })\n",
     replace: ""
@@ -151,6 +154,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "ephemeral-of-another-session",
+    workload: "protected",
     file: client,
     find: "        (found) => isOurs() || !lost.isEphemeral && Option.isSome(found),\n",
     replace: "        (found) => isOurs() || Option.isSome(found),\n"
@@ -207,8 +211,8 @@ export const bugs: ReadonlyArray<Bug> = [
   {
     name: "watch-left-by-interruption",
     file: registry,
-    find: "    entry.consumers.splice(index, 1)\n    this.disarm(path, entry)\n",
-    replace: "    entry.consumers.splice(index, 1)\n"
+    find: "    this.disarm(path, entry)\n    if (entry",
+    replace: "    if (entry"
   },
   {
     name: "wake-ups-of-the-busy-lost",
@@ -224,15 +228,17 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "followers-sleep-through-new-sessions",
+    workload: "watches",
     file: watches,
     find: "        if (stale || reason !== \"Reconnected\") wake()\n",
     replace: "        if (stale && reason === \"Reconnected\") wake()\n"
   },
   {
     name: "overtaking-in-a-full-window",
+    workload: "register",
     file: session,
-    find: "      if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {\n",
-    replace: "      if (connection.inFlight < this.options.maxInFlight * 2) {\n"
+    find: "      if (this.waiting.size === 0 && connection.inFlight < this.window) {\n",
+    replace: "      if (connection.inFlight < this.window * 2) {\n"
   },
   {
     name: "identity-for-the-first-connection-only",

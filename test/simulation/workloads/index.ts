@@ -4,6 +4,7 @@ import { counterWorkload } from "./counter.ts"
 import { presentWorkload } from "./present.ts"
 import { protectedWorkload } from "./protected.ts"
 import { watchesWorkload } from "./watches.ts"
+import { sessionsWorkload } from "./sessions.ts"
 import { registerWorkload } from "./register.ts"
 
 /** A seed without a workload takes the one that it falls on. */
@@ -12,6 +13,7 @@ export const workloads: ReadonlyArray<Workload> = [
   counterWorkload,
   protectedWorkload,
   watchesWorkload,
+  sessionsWorkload,
   cachesWorkload,
   presentWorkload
 ]

@@ -3,6 +3,7 @@
  * transactions. Every write is marked, so that it is known what became of it.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Transaction from "../../../src/Transaction.ts"
 import { History, type Outcome } from "../History.ts"
 import { check, type Model } from "../Linearizability.ts"
@@ -113,17 +114,19 @@ export const registerWorkload: Workload = {
       prepare: (zk) => Effect.asVoid(zk.create("/r")),
       client: (participant) =>
         Effect.gen(function*() {
+          const { randomness } = participant
+          const bursts: Array<Fiber.Fiber<unknown>> = []
           while (!participant.isOver) {
-            yield* participant.pause
+            yield* randomness.chance(0.8) ? participant.pause : Effect.sleep(randomness.between(0, 20))
             const attempt = step(participant)
-            const { randomness } = participant
-            if (randomness.chance(0.1)) yield* Effect.timeoutOption(attempt, randomness.between(0, randomness.pick([2, 20, 300])))
+            if (randomness.chance(0.2)) yield* Effect.timeoutOption(attempt, randomness.between(0, randomness.pick([2, 20, 300])))
             else if (randomness.chance(0.15)) {
               const burst = Array.from({ length: 2 + randomness.below(5) }, () => step(participant))
-              yield* Effect.all(burst, { concurrency: "unbounded" })
+              bursts.push(yield* Effect.forkChild(Effect.all(burst, { concurrency: "unbounded" }), { startImmediately: true }))
             }
             else yield* attempt
           }
+          yield* Fiber.awaitAll(bursts)
         }),
       check: () => checkHistory(run, history),
       calls: () => history.calls.length
