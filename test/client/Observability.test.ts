@@ -243,7 +243,7 @@ it.effect("the life of a session is told with its id, its server and its zxid", 
       assert.isString(notes["server"])
       assert.match(String(notes["lastZxid"]), /^0x[0-9a-f]+$/)
     }
-  }).pipe(Effect.provide(ZooKeeperTestModule.layer()), Effect.provide(layer))
+  }).pipe(Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layer(), layer)))
 })
 
 it.effect("no secret is in any log line, error, span, state or inspection", () => {
@@ -278,7 +278,6 @@ it.effect("no secret is in any log line, error, span, state or inspection", () =
     assert.notInclude(shown, Array.fromIterable(password).join(","))
   }).pipe(
     Effect.withTracer(tracer),
-    Effect.provide(ZooKeeperTestModule.layerEnsemble()),
-    Effect.provide(layer)
+    Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layerEnsemble(), layer))
   )
 })
