@@ -555,10 +555,9 @@ export const fromNetwork = (network: Network.Network, hosts: ReadonlyArray<strin
     waitForRequest: (predicate) =>
       Effect.suspend(() => {
         const from = network.requestCount
-        return Effect.map(
-          network.until(() => network.find(predicate, from) !== undefined),
-          () => Option.getOrThrow(Option.fromNullishOr(network.find(predicate, from)))
-        )
+        let found: Request | undefined
+        const isThere = () => (found = network.find(predicate, from)) !== undefined
+        return Effect.map(network.until(isThere), () => Option.getOrThrow(Option.fromNullishOr(found)))
       }),
     dump: Effect.sync(() => ({
       zxid: server.zxid,

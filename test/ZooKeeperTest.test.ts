@@ -1,7 +1,8 @@
 /** Each control, under `TestClock`: what it does, and that the real client notices. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Random, References, Scope, Stream } from "effect"
+import { Effect, Exit, Fiber, Latch, Layer, Option, Random, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as Lock from "../src/recipe/Lock.ts"
 import type { SessionState } from "../src/SessionState.ts"
 import * as Transaction from "../src/Transaction.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
@@ -78,6 +79,18 @@ describe("ZooKeeperTest", () => {
       yield* TestClock.adjust("4 seconds")
       assert.deepStrictEqual(yield* event, { _tag: "NodeDeleted", path: "/lock" })
     }))
+
+  scenario("whoever loses the session loses the lock, and the work is interrupted", ({ test, zk }) =>
+    Effect.gen(function*() {
+      const started = yield* Latch.make()
+      const work = Effect.andThen(started.open, Effect.never)
+      const holder = yield* Effect.forkChild(Effect.flip(Lock.withLock("/lock")(work)))
+      yield* started.await
+      yield* test.disconnect("halfOpen")
+      yield* test.refuseConnections()
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* Fiber.join(holder))._tag, "GrantLost")
+    }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zk)))
 
   scenario("an hour passes without losing the session", ({ test, zk }) =>
     Effect.gen(function*() {
@@ -192,6 +205,19 @@ describe("ZooKeeperTest", () => {
       yield* test.loseReply(({ operation }) => operation === "create", { times: 3 })
       const path = yield* whileTimePasses(zk.create("/item-", "", { mode: "ephemeralSequential", protected: true }))
       assert.deepStrictEqual((yield* zk.getChildren("/")).filter((name) => name !== "zookeeper"), [path.slice(1)])
+    }))
+
+  scenario("loseReply: of the handshake, and of a ping", ({ test, zk }) =>
+    Effect.gen(function*() {
+      const { id } = yield* zk.session
+      yield* test.loseReply(({ operation }) => operation === "connect")
+      yield* test.disconnect()
+      yield* untilState(zk, "Suspended")
+      yield* untilState(zk, "Connected")
+      yield* test.loseReply(({ operation }) => operation === "ping")
+      yield* untilState(zk, "Suspended")
+      yield* untilState(zk, "Connected")
+      assert.strictEqual((yield* zk.session).id, id)
     }))
 
   scenario("failNext: errors, names and numbers, once", ({ test, zk }) =>
@@ -345,6 +371,11 @@ describe("ZooKeeperTest", () => {
       for (let count = 0; count < 100; count++) yield* zk.create(`/${count}`)
       const paths = (yield* test.requests).map(({ path }) => path)
       assert.deepStrictEqual(paths, ["/95", "/96", "/97", "/98", "/99"])
+      const first = yield* Effect.forkChild(test.waitForRequest(({ path }) => path === "/100"), {
+        startImmediately: true
+      })
+      for (let count = 100; count < 120; count++) yield* zk.create(`/${count}`)
+      assert.strictEqual((yield* Fiber.join(first)).path, "/100")
     }), { server: { requestLog: 5 } })
 
   it.effect("faults of one client leave the others alone", () =>

@@ -436,8 +436,6 @@ export class Connection {
         return {
           response: this.response,
           serve: (timeout, deadline, prepare) => {
-            // A slow handshake must not bring a ping before who we are.
-            this.lastSent = this.now()
             const keepAlive = this.keepAlive(timeout, deadline)
             return Effect.raceAllFirst([
               read,

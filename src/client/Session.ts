@@ -96,6 +96,9 @@ const roundsBehind = 8
 /** In ms: after a loss, clients spread their first attempts over this time. */
 const spread = 200
 
+/** Why a connection ended that was given up for a better one. */
+const left = new ConnectionLoss({ detail: "left for another server" })
+
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
 /** An error with its stack is built where someone asks for it. */
@@ -401,7 +404,7 @@ export class Session {
   /** In ms: no pause may cost a session that can still be saved. */
   private longestPause(wasBrief: boolean): number {
     if (this.id === 0n) return Infinity
-    return Math.min(this.timeout / 6, wasBrief ? briefest : Infinity)
+    return Math.min(this.timeout / 3, wasBrief ? briefest : Infinity)
   }
 
   /** What breaks here is a fault of ours: nobody is left waiting for it. */
@@ -420,7 +423,10 @@ export class Session {
       return Effect.void
     }
     this.telemetry.disconnected()
-    return Effect.logWarning("ZooKeeper connection lost; reconnecting").pipe(
+    const told = error.reason === left
+      ? Effect.logInfo("ZooKeeper connection left; connecting to another server")
+      : Effect.logWarning("ZooKeeper connection lost; reconnecting")
+    return told.pipe(
       Effect.annotateLogs({
         sessionId: hexadecimal(this.id),
         server: formatHost(host),
@@ -453,7 +459,7 @@ export class Session {
               this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection && asked.at > this.provenAt) this.prove(asked)
+            if (this.connection === connection && asked.at >= this.provenAt) this.prove(asked)
             this.telemetry.roundTrip(this.now() - asked.at)
           },
           zxid: (zxid) => {
@@ -559,7 +565,7 @@ export class Session {
         const host = others[at++ % Math.max(1, others.length)]
         if (host === undefined || !(yield* ServerProbe.hasQuorum(this.options.dial, host))) continue
         this.hosts.prefer(host)
-        yield* Effect.logInfo("ZooKeeper: leaving the read-only server for one that has a quorum").pipe(
+        yield* Effect.logDebug("ZooKeeper: found a server that has a quorum").pipe(
           Effect.annotateLogs({ server: formatHost(host) })
         )
         return yield* this.moveAway(connection)
@@ -577,7 +583,7 @@ export class Session {
         body: () => Effect.sleep(5),
         step: () => {}
       }).pipe(
-        Effect.ensuring(Effect.sync(() => connection.leave(new ConnectionLoss({ detail: "left for another server" }))))
+        Effect.ensuring(Effect.sync(() => connection.leave(left)))
       )
     })
   }
@@ -795,24 +801,23 @@ export class Session {
 
   /** Ends the session on the server if that is possible in time, then everything else. */
   get close(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.terminal === undefined && !this.detached && this.id !== 0n) {
-        return Effect.interruptible(this.connected).pipe(
-          Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
-            const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
-            if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
-            else this.connection.enqueue(pending)
-          })),
-          Effect.timeoutOption(this.options.closeTimeout),
-          Effect.ignore,
-          Effect.interruptible
-        )
-      }
-      return Effect.void
-    }).pipe(
-      Effect.andThen(Effect.suspend(() => this.finish(new Closed({}), { _tag: "Closed" }))),
-      Effect.andThen(Effect.suspend(() => this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)))
+    const farewell = this.connected.pipe(
+      Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
+        const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
+        if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
+        else this.connection.enqueue(pending)
+      })),
+      Effect.timeoutOption(this.options.closeTimeout),
+      Effect.ignore
     )
+    return Effect.uninterruptible(Effect.gen({ self: this }, function*() {
+      if (this.terminal === undefined && !this.detached && this.id !== 0n) {
+        // In a fiber of its own: who closes may have been interrupted, and could wait for nothing any more.
+        yield* Fiber.await(yield* Effect.forkDetach(farewell, { startImmediately: true }))
+      }
+      yield* this.finish(new Closed({}), { _tag: "Closed" })
+      if (this.fiber !== undefined) yield* Fiber.interrupt(this.fiber)
+    }))
   }
 
   /** Runs the loop in the scope and waits for the first connection. */

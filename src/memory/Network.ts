@@ -148,12 +148,12 @@ export class Network {
 
   record(request: Request): void {
     this.log.push(request)
+    this.changed()
     // Room is made for many at once.
     if (this.log.length > 2 * this.options.requestLog) {
       this.forgotten += this.log.length - this.options.requestLog
       this.log.splice(0, this.log.length - this.options.requestLog)
     }
-    this.changed()
   }
 
   /** Completes when the condition holds. It is looked at after everything that happens. */

@@ -58,7 +58,8 @@ import type {
   NoAuth,
   NoChildrenForEphemerals,
   NodeExists,
-  QuotaExceeded
+  QuotaExceeded,
+  TransactionFailed
 } from "../ZooKeeperError.ts"
 import { uuid } from "./internal/Identifier.ts"
 import { persevere } from "./internal/Perseverance.ts"
@@ -221,10 +222,17 @@ export const make = Effect.fnUntraced(function*(
   // one look
   // -------------------------------------------------------------------------
 
-  const attempting = Effect.map(zk.session, ({ id }) => {
-    attempted = true
-    sessions.add(id)
-  })
+  /** What may make a node of ours; once it has certainly failed, it has not. */
+  const attempt = <A, E extends CreateError | TransactionFailed>(effect: Effect.Effect<A, E>) =>
+    Effect.flatMap(zk.session, ({ id }) => {
+      attempted = true
+      sessions.add(id)
+      return Effect.tapError(effect, (error) =>
+        Effect.sync(() => {
+          uncertain ||= error._tag === "ConnectionError" && error.outcome === "Unknown"
+          attempted = uncertain
+        }))
+    })
 
   /** The parent is missing at first, or when somebody has deleted it: then it is made, for the next look. */
   const withParent = (create: Effect.Effect<string, CreateError>): Effect.Effect<
@@ -249,25 +257,17 @@ export const make = Effect.fnUntraced(function*(
     if (known !== undefined) return known
     if (attempted) known = yield* find
     if (known !== undefined) return known
-    yield* attempting
-    return known = yield* withParent(zk.create(ZnodePath.join(parent, prefix), wanted, { mode, acl }))
+    return known = yield* withParent(attempt(zk.create(ZnodePath.join(parent, prefix), wanted, { mode, acl })))
   })
 
   const create = (at: string, bytes: Uint8Array): Effect.Effect<void, PersistentNodeError> =>
-    Effect.andThen(attempting, withParent(zk.create(at, bytes, { mode: plain, acl }))).pipe(
+    withParent(attempt(zk.create(at, bytes, { mode: plain, acl }))).pipe(
       Effect.asVoid,
-      Effect.tapError((error) =>
-        Effect.sync(() => {
-          uncertain ||= error._tag === "ConnectionError" && error.outcome === "Unknown"
-          attempted = error._tag !== "NodeExists" || uncertain
-        })
-      ),
       Effect.catchTag("NodeExists", () => Effect.void)
     )
 
   const replace = (at: string, { version }: Stat, bytes: Uint8Array): Effect.Effect<void, PersistentNodeError> =>
-    Effect.andThen(
-      attempting,
+    attempt(
       zk.transaction([Transaction.remove(at, version), Transaction.create(at, bytes, { mode: plain, acl })])
     ).pipe(
       Effect.asVoid,
@@ -318,7 +318,7 @@ export const make = Effect.fnUntraced(function*(
         return yield* Effect.catchTag(zk.set(at, bytes, stat.version), ["NoNode", "BadVersion"], () => Effect.void)
       }
       czxid = stat.czxid
-      mayReplace = false
+      mayReplace = uncertain = false
       sessions.add(id)
       confirm(bytes)
       yield* SubscriptionRef.set(state, { _tag: "Present", path: at, stat })

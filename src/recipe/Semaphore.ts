@@ -244,7 +244,7 @@ export const make = Effect.fnUntraced(function*(
               : Effect.map(zk.getChildren(leases), ({ length }) => ({ count: length, changed: Effect.void }))
           )
           if (count + wanted <= permits) return true
-          if (waits) yield* guard.protect(Effect.raceFirst(changed, Effect.sleep(millis)))
+          if (waits) yield* guard.protect(Effect.timeoutOption(changed, millis))
           return false
         })).pipe(
           // Who takes the first one makes it.
@@ -275,8 +275,11 @@ export const make = Effect.fnUntraced(function*(
         )
         return Option.some(Grants.all([first, ...others]))
       })).pipe(
-        Effect.catchTag("GrantLost", () => Effect.succeed("Again" as const)),
-        Effect.catchTag("NodeExists", (error) => Effect.die(error))
+        Effect.catchTags({
+          GrantLost: () => Effect.succeed("Again" as const),
+          // The name of a permit is unique.
+          NodeExists: (error) => Effect.die(error)
+        })
       )
     }).pipe(
       // In the next session, if there is to be one.

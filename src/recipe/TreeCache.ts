@@ -240,9 +240,13 @@ export const make = Effect.fnUntraced(function*(
 
   /** Whether the filter lets a path and everything above it through. */
   const admits = (candidate: string): boolean => {
-    if (filter === undefined) return true
-    for (let at = candidate; at !== root && !tree.has(at); at = ZnodePath.parent(at)) {
-      if (!filter(at)) return false
+    if (filter === undefined || candidate === root) return true
+    let isKnown = true
+    for (let slash = root === "/" ? 0 : root.length; slash !== -1;) {
+      slash = candidate.indexOf("/", slash + 1)
+      const at = slash === -1 ? candidate : candidate.slice(0, slash)
+      isKnown &&= tree.has(at)
+      if (!isKnown && !filter(at)) return false
     }
     return true
   }

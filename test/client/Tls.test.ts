@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Fiber, Redacted } from "effect"
 import { copyFileSync, readFileSync, writeFileSync } from "node:fs"
 import * as Acl from "../../src/Acl.ts"
 import * as NodeTls from "../../src/client/NodeTls.ts"
@@ -115,6 +115,51 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
       assert.strictEqual(yield* problemWith({ hosts: secure(server.port), tls: { ca, ...own } }), "PlainServer")
       assert.strictEqual(yield* problemWith({ hosts }), "TlsServer")
     }), 90_000)
+
+  it.live("a renewal that went wrong: named in the log, backed off from, and the next good one saves the session", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Certificates.make
+      const server = yield* ZooKeeperServer.standalone({ tls: { certificates } })
+      const via = yield* Proxy.make(server.securePort)
+      const own = { cert: certificates.cert("own"), key: certificates.key("own") }
+      const become = (name: string) => {
+        copyFileSync(certificates.cert(name), own.cert)
+        copyFileSync(certificates.key(name), own.key)
+      }
+      become("client")
+      const [, lines] = yield* logged(Effect.gen(function*() {
+        const zk = yield* connect({
+          hosts: secure(via.port),
+          sessionTimeout: "30 seconds",
+          tls: { ca: Tls.file(certificates.ca), cert: Tls.file(own.cert), key: Tls.file(own.key) }
+        })
+        yield* zk.create("/kept", "", { mode: "ephemeral" })
+        const { id } = yield* zk.session
+        become("stranger")
+        via.cut()
+        yield* untilState(zk, "Suspended")
+        const reading = yield* Effect.forkScoped(zk.get("/kept"), { startImmediately: true })
+        yield* via.waitForConnection(4)
+        become("client")
+        const { stat } = yield* Fiber.join(reading)
+        assert.strictEqual(stat.ephemeralOwner, id)
+      }))
+      assert.include(lines, "refuses our client certificate")
+      assert.isAtMost(via.accepted(), 8)
+    }), 60_000)
+
+  it.live("a server that is mute before or in the handshake of TLS is left for the next one", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Certificates.make
+      const server = yield* ZooKeeperServer.standalone({ tls: { certificates, clientAuth: "none" } })
+      const via = yield* Proxy.make(server.securePort)
+      via.mute(true)
+      const zk = yield* connect({
+        hosts: [secure(via.port), secure(server.securePort)],
+        tls: { ca: Tls.file(certificates.ca) }
+      })
+      yield* zk.exists("/")
+    }), 60_000)
 
   it.live("TLS 1.3: the refusal that comes after the handshake is told as what it is, without a storm", () =>
     Effect.gen(function*() {

@@ -54,6 +54,8 @@ export class EventLoop {
   readonly name: string
   readonly clock: Clock.Clock
   readonly context: Context.Context<never>
+  /** In ms: for how long the machine sleeps as soon as something was sent; 0 for not at all. */
+  sleepsBehindRequest = 0
   /** Fibers that have begun and not ended. */
   fibers = 0
   private readonly world: World

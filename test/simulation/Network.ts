@@ -251,6 +251,9 @@ class Link {
       this.tap.seen.push({ _tag: "Greeting", link: this.id, at, request: Wire.readConnectRequest(frame) })
     }
     world.trace.bytes(`${loop.name}#${this.id} sends ${frame.length} bytes, op ${Wire.readRequest(frame).opCode}`, frame)
+    const { sleepsBehindRequest } = loop
+    loop.sleepsBehindRequest = 0
+    if (sleepsBehindRequest > 0) loop.suspend(sleepsBehindRequest)
     if (this.isCut || this.there.isDead) return
     if (randomness.chance(faults.halfOpen)) this.halfOpen()
     if (this.there.isDead) return

@@ -10,8 +10,8 @@ import { fileURLToPath } from "node:url"
 
 export interface Bug {
   readonly name: string
-  /** Where it shows, if it shows too rarely elsewhere. */
-  readonly workload?: string
+  /** Where it shows soonest. */
+  readonly workload: string
   /** Below the project's folder. */
   readonly file: string
   /** Found exactly once in the file. */

@@ -263,13 +263,21 @@ export class Run {
     repeat(every.mute, mood(3 * timeout, "mute", false))
     repeat(every.outage, mood(2 * timeout, "unreachable", true))
     repeat(every.stall, () => someone()?.loop.stall(somewhile(1.5 * timeout)))
-    repeat(every.suspend, () => someone()?.loop.suspend(1200 + somewhile(1.5 * timeout)))
+    repeat(every.suspend, () => {
+      const loop = someone()?.loop
+      const millis = 1200 + somewhile(1.5 * timeout)
+      if (loop === undefined) return
+      // The worst moment is between a request and its answer.
+      if (randomness.chance(0.5)) loop.sleepsBehindRequest = millis
+      else loop.suspend(millis)
+    })
     repeat(every.wallClock, () => someone()?.loop.shiftWallClock(randomness.between(-3600_000, 3600_000)))
     for (let index = 1; index < faults.members; index++) ensemble.setLag(index, randomness.between(0, faults.lag))
   }
 
   private heal(): void {
     this.isOver = true
+    for (const { loop } of this.participants) loop.sleepsBehindRequest = 0
     this.world.trace.add("healed")
     this.network.heal()
     this.ensemble.members.forEach((_, index) => {

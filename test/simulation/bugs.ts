@@ -17,18 +17,21 @@ const node = "src/recipe/PersistentNode.ts"
 export const bugs: ReadonlyArray<Bug> = [
   {
     name: "replies-by-position",
+    workload: "counter",
     file: connection,
     find: "    if (pending.xid !== xid) {\n",
     replace: "    if (pending.xid !== xid && xid < 0) {\n"
   },
   {
     name: "interruption-frees-the-slot",
+    workload: "register",
     file: connection,
     find: "    const pending = this.pending.first\n",
     replace: "    while (this.pending.first?.cancelled === true) this.pending.shift()\n    const pending = this.pending.first\n"
   },
   {
     name: "zxid-from-pings",
+    workload: "watches",
     file: connection,
     find: "    if (xid === Protocol.Xid.Ping) return this.onPing(code)\n",
     replace:
@@ -36,49 +39,49 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "unknown-as-not-applied",
+    workload: "protected",
     file: connection,
     find: "next !== undefined; next = this.pending.shift()) next.fail(reason, \"Unknown\")",
     replace: "next !== undefined; next = this.pending.shift()) next.fail(reason, \"NotApplied\")"
   },
   {
     name: "lost-requests-hang",
+    workload: "register",
     file: connection,
     find: "next !== undefined; next = this.pending.shift()) next.fail(reason, \"Unknown\")",
     replace: "next !== undefined; next = this.pending.shift()) if (next.call.isRead) next.fail(reason, \"Unknown\")"
   },
   {
     name: "silence-is-no-loss",
+    workload: "register",
     file: connection,
     find: "        if (now >= silence || now >= deadline() || now >= headDue) {\n",
     replace: "        if (now >= headDue) {\n"
   },
   {
     name: "deadline-from-receive-time",
+    workload: "counter",
     file: session,
     find: "    this.provenAt = at\n",
     replace: "    this.provenAt = this.now() + 0 * at\n"
   },
   {
-    name: "newest-ping-is-the-answered-one",
-    workload: "sessions",
-    file: connection,
-    find: "    const asked = this.pings.shift()\n",
-    replace: "    const asked = this.pings.splice(0).pop()\n"
-  },
-  {
     name: "deadline-without-margin",
+    workload: "counter",
     file: session,
     find: "    return this.provenAt + this.timeout * (1 - margin)",
     replace: "    return this.provenAt + this.timeout * (4 / 3)"
   },
   {
     name: "sleep-is-not-seen",
+    workload: "sessions",
     file: session,
     find: "(slept > 1000 ? slept : 0)",
     replace: "(slept > 1e12 ? slept : 0)"
   },
   {
     name: "password-forgotten",
+    workload: "register",
     file: session,
     find: "      this.password = response.passwd.slice()\n",
     replace: ""
@@ -92,6 +95,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "connected-before-armed",
+    workload: "watches",
     file: session,
     find: "    return Effect.all([authenticated, armed], { concurrency: \"unbounded\", discard: true }).pipe(\n",
     replace:
@@ -99,42 +103,49 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "relative-zxid-too-new",
+    workload: "watches",
     file: session,
     find: "        ...this.rearm,\n",
     replace: "        ...this.rearm,\n        relativeZxid: this.lastZxid + 1_000_000n,\n"
   },
   {
     name: "watches-not-rearmed",
+    workload: "watches",
     file: registry,
     find: "    for (const [path, entry] of this.entries) this.relist(put, path, entry, options.newSession)\n",
     replace: ""
   },
   {
     name: "requests-outlive-their-session",
+    workload: "register",
     file: session,
     find: "      this.failWaiting(reason)\n      this.watches.fail(reason, this.terminal !== undefined)\n",
     replace: "      this.watches.fail(reason, this.terminal !== undefined)\n"
   },
   {
     name: "expiry-is-silent",
+    workload: "watches",
     file: session,
     find: "      this.watches.fail(reason, this.terminal !== undefined)\n",
     replace: ""
   },
   {
     name: "zxid-outlives-its-session",
+    workload: "counter",
     file: session,
     find: "      this.lastZxid = 0n\n",
     replace: ""
   },
   {
     name: "refused-session-asked-again",
+    workload: "watches",
     file: session,
     find: "          this.hosts.succeeded()\n          yield* this.expire()\n",
     replace: "          this.hosts.succeeded()\n"
   },
   {
     name: "unique-name-not-looked-up",
+    workload: "protected",
     file: client,
     find: "      if (name === undefined) return Option.none()\n",
     replace: "      if (name === undefined || name !== \"\") return Option.none()\n"
@@ -148,6 +159,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "create-repeated-blindly",
+    workload: "protected",
     file: client,
     find: "      Effect.flatMap(\n        // The session is still",
     replace: "      error.isRetryable ? createProtected(path, guid, mode, attempt) : Effect.flatMap(\n        // The session is still"
@@ -161,12 +173,14 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "update-repeated-blindly",
+    workload: "counter",
     file: client,
     find: "          if (!isRefuted(doubt, before)) return yield* error\n",
     replace: ""
   },
   {
     name: "update-trusts-equal-bytes",
+    workload: "counter",
     file: client,
     find: "          if (!isRefuted(doubt, before)) return yield* error\n",
     replace:
@@ -174,54 +188,63 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "set-ignores-the-version",
+    workload: "counter",
     file: client,
     find: "Effect.result(set(path, data, before.stat.version))",
     replace: "Effect.result(set(path, data, -1))"
   },
   {
     name: "event-paths-with-chroot",
+    workload: "watches",
     file: watches,
     find: "path: options.clientPath(serverPath) }",
     replace: "path: serverPath }"
   },
   {
     name: "events-twice",
+    workload: "watches",
     file: registry,
     find: "      if (concerns(only.kind, tag)) only.notify(tag, path)\n",
     replace: "      if (concerns(only.kind, tag)) only.notify(tag, path)\n      if (concerns(only.kind, tag)) only.notify(tag, path)\n"
   },
   {
     name: "child-events-to-recursive-watches",
+    workload: "watches",
     file: registry,
     find: "      return tag !== \"NodeChildrenChanged\"\n    case \"node\":\n",
     replace: "      return true\n    case \"node\":\n"
   },
   {
     name: "no-gap-after-reconnect",
+    workload: "watches",
     file: session,
     find: "          this.watches.gap(reason)\n",
     replace: "          if (this.rearm.newSession) this.watches.gap(reason)\n"
   },
   {
     name: "exists-watch-armed-as-data-watch",
+    workload: "watches",
     file: registry,
     find: "        put(entry.exists ? \"dataWatches\" : \"existWatches\", path)\n",
     replace: "        put(\"dataWatches\", path)\n"
   },
   {
     name: "watch-left-by-interruption",
+    workload: "watches",
     file: registry,
     find: "    this.disarm(path, entry)\n    if (entry",
     replace: "    if (entry"
   },
   {
     name: "wake-ups-of-the-busy-lost",
+    workload: "watches",
     file: watches,
     find: "      if (last !== undefined && !stale) yield* wakeUps.take\n",
     replace: "      wakeUps.clear()\n      if (last !== undefined && !stale) yield* wakeUps.take\n"
   },
   {
     name: "once-fires-before-its-answer",
+    workload: "watches",
     file: watches,
     find: "    if (this.armed) this.finish(",
     replace: "    if (this.armed || tag !== \"NodeCreated\") this.finish("
@@ -242,6 +265,7 @@ export const bugs: ReadonlyArray<Bug> = [
   },
   {
     name: "identity-for-the-first-connection-only",
+    workload: "register",
     file: session,
     find: "      Effect.forEach(this.credentials, (credential)",
     replace: "      Effect.forEach(this.hadSession ? [] : this.credentials, (credential)"
@@ -301,5 +325,36 @@ export const bugs: ReadonlyArray<Bug> = [
     workload: "present",
     find: "    yield* Effect.raceFirst(Effect.exit(event), Queue.take(wake))\n",
     replace: "    yield* Effect.raceFirst(Effect.catch(event, () => Effect.never), Queue.take(wake))\n"
+  },
+  // -------------------------------------------------------------------------
+  // bugs of this client that the simulation found
+  // -------------------------------------------------------------------------
+  {
+    name: "lost-update-as-not-applied",
+    workload: "counter",
+    file: client,
+    find: "Effect.mapError(RetryPolicy.retry(getFresh(path)), () => error)",
+    replace: "RetryPolicy.retry(getFresh(path))"
+  },
+  {
+    name: "lost-create-as-not-applied",
+    workload: "protected",
+    file: client,
+    find: "      Effect.mapError(() => lost.error),\n",
+    replace: ""
+  },
+  {
+    name: "sleep-before-the-answer-forgotten",
+    workload: "sessions",
+    file: session,
+    find: "    this.provenWall = wall\n",
+    replace: "    this.provenWall = this.clock.currentTimeMillisUnsafe() - (this.now() - at) + 0 * wall\n"
+  },
+  {
+    name: "one-proof-at-a-time",
+    workload: "counter",
+    file: connection,
+    find: "    if (enqueued >= first) {\n",
+    replace: "    if (enqueued >= first && questions.length === 0) {\n"
   }
 ]

@@ -60,8 +60,8 @@ export const follow = Effect.fnUntraced(function*(options: {
   const work = yield* Latch.make(false)
   let dirty = new Set<string>()
   let everything = false
-  /** How often something was told, and how much of it is in the tree. */
-  let told = 0
+  /** How often something was told, the first reading included, and how much of it is in the tree. */
+  let told = 1
   let taken = 0
   let waiting: Array<{ readonly until: number; readonly done: Deferred.Deferred<void, FollowError> }> = []
 
@@ -186,11 +186,14 @@ export const follow = Effect.fnUntraced(function*(options: {
     )
   }
 
-  /** The highest one that is missing between the root and a path. */
+  /** The highest one that is missing between the root and a path. From above: paths may be deep, trees are not. */
   const topmostMissing = (path: string): string => {
-    let top = path
-    while (top !== root && !tree.has(ZnodePath.parent(top))) top = ZnodePath.parent(top)
-    return top
+    if (!tree.has(root)) return root
+    for (let slash = path.indexOf("/", root.length + 1); slash !== -1; slash = path.indexOf("/", slash + 1)) {
+      const above = path.slice(0, slash)
+      if (!tree.has(above)) return above
+    }
+    return path
   }
 
   /** Reads level by level, parents before their children. */
