@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
+import * as Lock from "../../src/recipe/Lock.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import * as ZooKeeperMetrics from "../../src/ZooKeeperMetrics.ts"
 import { ZooKeeperTest } from "../../src/ZooKeeperTest.ts"
@@ -169,6 +170,33 @@ it.effect("a lost reply, told by the span", () =>
     yield* Effect.exit(Effect.withTracer(zk.create("/a"), tracer))
     assert.strictEqual(spans[0]?.attributes.get("error.type"), "ConnectionError.ConnectionLoss")
   }).pipe(Effect.provide(ZooKeeperTestModule.layer())))
+
+it.effect("locks: how long they were waited for and held, how they ended, and their phases as spans", () =>
+  Effect.gen(function*() {
+    const zk = yield* ZooKeeper.ZooKeeper
+    const { spans, tracer } = collecting()
+    const first = yield* Lock.make("/lock")
+    const held = yield* Effect.forkChild(first.withLock(Effect.sleep("3 seconds")), { startImmediately: true })
+    yield* TestClock.adjust("1 second")
+    const second = yield* Effect.forkChild(Effect.withTracer(first.withLock(zk.exists("/")), tracer))
+    yield* TestClock.adjust("3 seconds")
+    yield* Fiber.join(held)
+    yield* Fiber.join(second)
+    const waited = yield* Metric.value(ZooKeeperMetrics.grantWait)
+    assert.strictEqual(waited.count, 2)
+    assert.strictEqual(Math.round(waited.max), 2)
+    const hold = yield* Metric.value(ZooKeeperMetrics.grantHold)
+    assert.strictEqual(hold.count, 2)
+    assert.strictEqual(Math.round(hold.max), 3)
+    const ended = Metric.withAttributes(ZooKeeperMetrics.grantsEnded, { reason: "Released" })
+    assert.strictEqual((yield* Metric.value(ended)).count, 2)
+    const parentOf = (name: string): string | undefined => {
+      const parent = spans.find((span) => span.name === name)?.parent ?? Option.none()
+      return spans.find(({ spanId }) => Option.isSome(parent) && spanId === parent.value.spanId)?.name
+    }
+    assert.strictEqual(parentOf("zookeeper.create"), "zookeeper.acquire")
+    assert.strictEqual(parentOf("zookeeper.exists"), "zookeeper.protect")
+  }).pipe(Effect.provide(ZooKeeperTestModule.layer()), isolated))
 
 const lines = () => {
   const told: Array<{ readonly level: string; readonly message: string; readonly notes: Record<string, unknown> }> = []
