@@ -4,9 +4,11 @@
  * of all of that together.
  */
 import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import type { Grant } from "../../src/recipe/Grant.ts"
+import type { Grant, Options as GrantOptions } from "../../src/recipe/Grant.ts"
 import * as Transaction from "../../src/Transaction.ts"
+import type * as Scope from "effect/Scope"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import type { Randomness } from "./Randomness.ts"
 import type { Participant, Run } from "./Simulation.ts"
 
 /** Where holders write, under the condition that they hold. */
@@ -45,6 +47,9 @@ export class Holding {
   constructor(run: Run) {
     this.run = run
   }
+
+  readonly user = (participant: Participant, manner: Manner) => (grant: Grant): Effect.Effect<void> =>
+    this.use(participant, grant, manner)
 
   /** What a holder does: for a while it believes, writes, and now and then forgets the time. */
   readonly use = (participant: Participant, grant: Grant, manner: Manner): Effect.Effect<void> =>
@@ -98,7 +103,7 @@ export class Holding {
     }).toSorted((left, right) => left.from - right.from)
   }
 
-  checkExclusion(excludes: Excludes): void {
+  checkExclusion(excludes: Excludes, isInOrder: Excludes = excludes): void {
     const { believed } = this
     believed.forEach((first, index) => {
       for (const second of believed.slice(index + 1)) {
@@ -106,7 +111,10 @@ export class Holding {
         if (second.from < first.until) {
           this.run.violation("M1", `both believe: ${show(first)}, and ${show(second)}`)
         }
-        if (second.grant.token <= first.grant.token) {
+        const isLater = second.grant.token > first.grant.token
+        // Who goes on as a reader keeps its token.
+        const isSame = second.grant.token === first.grant.token && second.client === first.client
+        if (isInOrder(first, second) && !isLater && !isSame) {
           this.run.violation("M2", `token ${first.grant.token} first, then ${second.grant.token}: ${show(first)}, and ${show(second)}`)
         }
       }
@@ -114,7 +122,7 @@ export class Holding {
     for (const { at, error, marks } of this.run.ensemble.executed) {
       const writer = error === 0 && marks.length === 1 ? this.writers.get(marks[0] ?? "") : undefined
       if (writer === undefined) continue
-      const next = this.holds.find((other) => excludes(writer, other) && other.grant.token > writer.grant.token && other.from < at)
+      const next = this.holds.find((other) => isInOrder(writer, other) && other.grant.token > writer.grant.token && other.from < at)
       if (next !== undefined) this.run.violation("M3", `${show(writer)} writes at ${at} ms, when there was ${show(next)}`)
     }
   }
@@ -133,31 +141,29 @@ export class Holding {
 const show = ({ client, from, grant, until, what }: Hold): string =>
   `client${client}, ${what} by ${grant.path} of session ${grant.sessionId.toString(16)} from ${from} to ${until} ms`
 
-/** Everybody waits until all have come here. */
+/** Everybody waits until all have come here; as often as they do. */
 export class Meeting {
   private readonly run: Run
   private came = 0
-  private met = 0
 
   constructor(run: Run) {
     this.run = run
   }
 
   get all(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      const until = ++this.met
-      const round = Math.ceil(until / this.run.participants.length)
-      return this.till(round * this.run.participants.length)
-    })
-  }
-
-  private till(count: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      this.came++
-      while (this.came < count) yield* Effect.sleep(50)
+      const { length } = this.run.participants
+      const enough = Math.ceil(++this.came / length) * length
+      while (this.came < enough) yield* Effect.sleep(50)
     })
   }
 }
+
+/** When a grant counts as lost: each contender has its own idea. */
+export const mannersOf = (randomness: Randomness): GrantOptions => ({
+  validity: randomness.chance(0.4) ? "strict" : "connection",
+  onSuspended: randomness.chance(0.2) ? "stop" : "hold"
+})
 
 /** Now and then an attempt is given up, at any moment of it. */
 export const perhapsGivenUp = <A, E, R>(participant: Participant, attempt: Effect.Effect<A, E, R>): Effect.Effect<void, E, R> =>
@@ -181,12 +187,13 @@ export const expecting = <A, R>(
     }))
 
 /** Nothing of a recipe is left where all sessions live and nobody uses it. */
-export const checkNothingLeft = (run: Run, directories: ReadonlyArray<string>): void => {
+export const checkNothingLeft = (run: Run, directories: ReadonlyArray<string>, isQuiet = true): void => {
   const { tree } = run.ensemble.leader.server
   for (const directory of directories) {
     const left = [...tree.get(directory)?.children ?? []]
     if (left.length > 0) run.violation("M9", `left in ${directory}: ${left.join()}`)
   }
+  if (!isQuiet) return
   run.ensemble.members.forEach(({ server }, index) => {
     const left = server.watches.filter(({ path }) => directories.some((each) => path === each || path.startsWith(`${each}/`)))
     if (left.length > 0) run.violation("W8", `watches left at zk${index}: ${left.map(({ path }) => path).join()}`)
@@ -209,4 +216,62 @@ export const checkHerd = (run: Run, directory: string): void => {
   }
 }
 
-export type Scoped<A, E = never> = Effect.Effect<A, E, Scope.Scope>
+interface Failure {
+  readonly _tag: string
+  readonly message: string
+}
+
+/** What one of those who contend does: again and again while there are faults, and once in the end. */
+export interface Contender {
+  readonly attempt: Effect.Effect<unknown, Failure>
+  readonly last: Effect.Effect<unknown, Failure>
+  /** While the others do that. */
+  readonly background?: Effect.Effect<unknown, Failure>
+  /** When nobody has it, or wants it. */
+  readonly quiet?: Effect.Effect<void>
+}
+
+/**
+ * One or two in each client contend, and give up at any moment. Then all is
+ * over, nothing is left, and everybody gets it once more.
+ */
+export const contending = (run: Run, settings: {
+  readonly directories: ReadonlyArray<string>
+  /** Whether nobody watches when nobody contends. */
+  readonly isQuiet?: boolean
+  readonly make: (participant: Participant) => Effect.Effect<Contender, Failure, ZooKeeper>
+}) => {
+  const meeting = new Meeting(run)
+  const contend = (participant: Participant): Effect.Effect<Contender, Failure, Scope.Scope> =>
+    Effect.gen(function*() {
+      const contender = yield* Effect.provideService(settings.make(participant), ZooKeeper, participant.zk)
+      if (contender.background !== undefined) yield* Effect.forkScoped(expecting(run, participant, [], contender.background))
+      while (!participant.isOver) {
+        yield* participant.pause
+        yield* expecting(
+          run,
+          participant,
+          ["AcquireTimeout", "GrantLost", "Resigned"],
+          perhapsGivenUp(participant, contender.attempt)
+        )
+      }
+      return contender
+    })
+  return (participant: Participant): Effect.Effect<void, Failure, Scope.Scope> =>
+    Effect.gen(function*() {
+      const contenders = yield* Effect.all(
+        Array.from({ length: 1 + participant.randomness.below(2) }, () => contend(participant)),
+        { concurrency: "unbounded" }
+      )
+      yield* meeting.all
+      yield* Effect.sleep(run.recovery)
+      checkNothingLeft(run, settings.directories, settings.isQuiet)
+      for (const { quiet } of contenders) if (quiet !== undefined) yield* quiet
+      yield* meeting.all
+      yield* Effect.forEach(
+        contenders,
+        ({ last }) => Effect.retry(last, { while: ({ _tag }) => _tag === "GrantLost" }),
+        { concurrency: "unbounded" }
+      )
+    })
+}
