@@ -200,6 +200,12 @@ export const checkNothingLeft = (run: Run, directories: ReadonlyArray<string>, i
   })
 }
 
+/** Nothing that a recipe keeps beside its path is left where nobody uses it. */
+export const checkNothingBeside = (run: Run, path: string): void => {
+  const left = [...run.ensemble.leader.server.tree.get("/")?.children ?? []].filter((name) => `/${name}`.startsWith(`${path}-__`))
+  if (left.length > 0) run.violation("M9", `left beside ${path}: ${left.join()}`)
+}
+
 /** Of those who wait no two wait for one znode. */
 export const checkHerd = (run: Run, directory: string): void => {
   const watchers = new Map<string, Set<bigint>>()
