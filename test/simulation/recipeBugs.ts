@@ -21,10 +21,9 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     name: "predecessor-watched-after-it-has-gone",
     file: contention,
     workload: "lock",
-    find:
-      "    Removal.persist(zk.getAndWatch(path)),\n    ({ event }) => Effect.raceFirst(Effect.asVoid(event), Effect.sleep(millis))\n",
+    find: "    Removal.persist(zk.getAndWatch(path)),\n    ({ event }) => Effect.timeoutOption(event, millis)\n",
     replace:
-      "    Removal.persist(zk.existsAndWatch(path)),\n    ({ event }) => Effect.raceFirst(Effect.asVoid(event), Effect.sleep(1000 * millis))\n"
+      "    Removal.persist(zk.existsAndWatch(path)),\n    ({ event }) => Effect.timeoutOption(event, 1000 * millis)\n"
   },
   {
     name: "woken-is-granted",
@@ -40,13 +39,6 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "lock",
     find: "    blocker: (ahead) => ahead.at(-1)\n",
     replace: "    blocker: (ahead) => ahead[0]\n"
-  },
-  {
-    name: "contenders-of-a-dead-session-adopted",
-    file: ownZnode,
-    workload: "lock",
-    find: "      if (stat.ephemeralOwner === session.id) return { path, stat, session, remove }\n",
-    replace: "      if (stat.ephemeralOwner !== 0n) return { path, stat, session, remove }\n"
   },
   {
     name: "lost-creates-not-looked-for",
@@ -82,20 +74,6 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "lock",
     find: "Effect.map(session.isAlive, (isAlive) =>",
     replace: "Effect.map(Effect.succeed(true), (isAlive) =>"
-  },
-  {
-    name: "proven-from-receive-time",
-    file: grants,
-    workload: "lock",
-    find: "proof.renew(sentAt)",
-    replace: "proof.renew(sentAt * 0 + proof.now())"
-  },
-  {
-    name: "strict-trusts-pings",
-    file: grants,
-    workload: "lock",
-    find: "proof !== undefined && proof.left() <= 0 ? lose(\"Unproven\") : undefined",
-    replace: "undefined"
   },
   {
     name: "loss-does-not-interrupt",
@@ -138,5 +116,117 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "multiLock",
     find: "locks.toSorted((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0)",
     replace: "locks"
+  },
+  {
+    name: "strict-trusts-pings",
+    file: grants,
+    workload: "lock",
+    find: "    this.millis = session.timeout * goodFor\n",
+    replace: "    this.millis = session.timeout * goodFor * 100\n"
+  },
+  {
+    name: "interrupted-takes-keep-the-item",
+    file: "src/recipe/internal/Items.ts",
+    workload: "queue",
+    find: "isOurs ? putBack(item) : Effect.void",
+    replace: "Effect.void"
+  },
+  {
+    name: "lost-transactions-repeated",
+    file: "src/recipe/internal/Ledger.ts",
+    workload: "counting",
+    find: "Effect.catchIf(isUnknown, (error) => settle(page, error))",
+    replace: "Effect.catchIf(isUnknown, () => Effect.succeed(undefined))"
+  },
+  {
+    name: "annulled-taken-for-committed",
+    file: "src/recipe/internal/Ledger.ts",
+    workload: "counting",
+    find: "new TextDecoder().decode(data) === committed ? stat.mzxid : undefined",
+    replace: "data.length >= 0 ? stat.mzxid : undefined"
+  },
+  {
+    name: "unknown-changes-repeated",
+    file: "src/recipe/Counter.ts",
+    workload: "counting",
+    find: "          if (verdict === \"unknown\") return yield* suspect.error\n",
+    replace: "          if (verdict === \"unknown\") suspect = undefined\n"
+  },
+  {
+    name: "claims-outlive-their-taker",
+    file: "src/recipe/LockingQueue.ts",
+    workload: "lockingQueue",
+    find: "Transaction.create(ZnodePath.join(taken, name), id, { mode: \"ephemeral\" })",
+    replace: "Transaction.create(ZnodePath.join(taken, name), id)"
+  },
+  {
+    name: "interrupted-claims-stay",
+    file: "src/recipe/LockingQueue.ts",
+    workload: "lockingQueue",
+    find: "isOurs ? released(candidate) : Effect.void",
+    replace: "Effect.void"
+  },
+  {
+    name: "items-claimed-by-two",
+    file: "src/recipe/LockingQueue.ts",
+    workload: "lockingQueue",
+    find: "          Transaction.remove(entry),\n          Transaction.remove(own),\n",
+    replace: "          Transaction.remove(own),\n"
+  },
+  {
+    name: "woken-is-through",
+    file: "src/recipe/Barrier.ts",
+    workload: "barrier",
+    find: "Effect.as(awaiting(zk, event), false)",
+    replace: "Effect.as(awaiting(zk, event), true)"
+  },
+  {
+    name: "removal-missed-at-a-barrier",
+    file: "src/recipe/Barrier.ts",
+    workload: "barrier",
+    find: "    wait: Effect.andThen(repeating(zk, zk.sync(path)), wait)\n",
+    replace: "    wait\n"
+  },
+  {
+    name: "old-ready-lets-in",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "Option.isSome(value) && value.value.czxid > entered",
+    replace: "Option.isSome(value)"
+  },
+  {
+    name: "ready-counts-as-a-member",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "names: children.filter((name) => name !== \"ready\")",
+    replace: "names: children"
+  },
+  {
+    name: "those-who-leave-count",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "filter(([, { isLeaving }]) => !isLeaving)",
+    replace: "filter(([, { isLeaving }]) => isLeaving || !isLeaving)"
+  },
+  {
+    name: "one-cut-ends-the-party",
+    file: "src/recipe/Party.ts",
+    workload: "party",
+    find: "persevere(zk, read(zk, path, Option.match(state",
+    replace: "((_: unknown, once: any) => once)(zk, read(zk, path, Option.match(state"
+  },
+  {
+    name: "leases-end-early",
+    file: "src/recipe/Lease.ts",
+    workload: "lease",
+    find: "holder !== identifier && now < end)",
+    replace: "holder !== identifier && now < end - 1000)"
+  },
+  {
+    name: "items-without-a-lock",
+    file: "src/recipe/SetPartitioner.ts",
+    workload: "setPartitioner",
+    find: "Lock.make(ZnodePath.join(locks, item), options)",
+    replace: "Lock.make(ZnodePath.join(locks, item + name), options)"
   }
 ]

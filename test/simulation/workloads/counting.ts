@@ -59,7 +59,7 @@ export const countingWorkload: Workload = {
             for (let round = 0; round < rounds && !participant.isOver; round++) {
               yield* participant.pause
               const together = Effect.all(
-                Array.from({ length: 1 + randomness.below(3) }, () => step(participant, counting)),
+                Array.from({ length: 1 + randomness.below(2) }, () => step(participant, counting)),
                 { concurrency: "unbounded" }
               )
               yield* randomness.chance(0.2)

@@ -4,12 +4,15 @@ import { barrierWorkload } from "./barrier.ts"
 import { countingWorkload } from "./counting.ts"
 import { doubleBarrierWorkload } from "./doubleBarrier.ts"
 import { electionWorkload } from "./election.ts"
+import { leaseWorkload } from "./lease.ts"
 import { lockWorkload } from "./lock.ts"
 import { lockingQueueWorkload } from "./lockingQueue.ts"
 import { multiLockWorkload } from "./multiLock.ts"
+import { partyWorkload } from "./party.ts"
 import { queueWorkload } from "./queue.ts"
 import { readWriteLockWorkload } from "./readWriteLock.ts"
 import { semaphoreWorkload } from "./semaphore.ts"
+import { setPartitionerWorkload } from "./setPartitioner.ts"
 
 export const recipes: ReadonlyArray<Workload> = [
   lockWorkload,
@@ -21,5 +24,8 @@ export const recipes: ReadonlyArray<Workload> = [
   queueWorkload,
   lockingQueueWorkload,
   barrierWorkload,
-  doubleBarrierWorkload
+  doubleBarrierWorkload,
+  leaseWorkload,
+  setPartitionerWorkload,
+  partyWorkload
 ]
