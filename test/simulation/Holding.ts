@@ -70,7 +70,7 @@ export class Holding {
       while (true) {
         // A belief that is gone does not come back: what holds after asking held before.
         const at = loop.now
-        if (isBlind || (yield* grant.isValid)) hold.until = at
+        if (yield* isBlind ? participant.zk.isAlive : grant.isValid) hold.until = at
         else if (manner.isProtected) yield* this.awaitEnd(participant, grant)
         else return
         if (loop.now >= end) return
