@@ -154,3 +154,38 @@ export const gaps = Metric.counter("zookeeper.client.gaps", {
   description: "Times that watchers were told of a gap",
   incremental: true
 })
+
+/**
+ * Seconds that acquisitions of locks, permits and leadership waited, those that
+ * succeeded. Guard locks of other recipes are among them.
+ *
+ * @category grants
+ * @since 0.1.0
+ */
+export const grantWait = Metric.histogram("zookeeper.grant.wait", {
+  description: "Seconds that acquisitions of grants waited",
+  boundaries: Metric.exponentialBoundaries({ start: 0.001, factor: 4, count: 10 })
+})
+
+/**
+ * Seconds that grants were held.
+ *
+ * @category grants
+ * @since 0.1.0
+ */
+export const grantHold = Metric.histogram("zookeeper.grant.hold", {
+  description: "Seconds that grants were held",
+  boundaries: Metric.exponentialBoundaries({ start: 0.001, factor: 4, count: 10 })
+})
+
+/**
+ * Grants that have ended, by `reason`: `Released`, or one of those of
+ * `GrantLost`, which are worth an alert.
+ *
+ * @category grants
+ * @since 0.1.0
+ */
+export const grantsEnded = Metric.counter("zookeeper.grant.ended", {
+  description: "Grants that have ended, by reason",
+  incremental: true
+})

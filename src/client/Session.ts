@@ -404,7 +404,7 @@ export class Session {
   /** In ms: no pause may cost a session that can still be saved. */
   private longestPause(wasBrief: boolean): number {
     if (this.id === 0n) return Infinity
-    return Math.min(this.timeout / 6, wasBrief ? briefest : Infinity)
+    return Math.min(this.timeout / 3, wasBrief ? briefest : Infinity)
   }
 
   /** What breaks here is a fault of ours: nobody is left waiting for it. */
@@ -801,24 +801,23 @@ export class Session {
 
   /** Ends the session on the server if that is possible in time, then everything else. */
   get close(): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      if (this.terminal === undefined && !this.detached && this.id !== 0n) {
-        return Effect.interruptible(this.connected).pipe(
-          Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
-            const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
-            if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
-            else this.connection.enqueue(pending)
-          })),
-          Effect.timeoutOption(this.options.closeTimeout),
-          Effect.ignore,
-          Effect.interruptible
-        )
-      }
-      return Effect.void
-    }).pipe(
-      Effect.andThen(Effect.suspend(() => this.finish(new Closed({}), { _tag: "Closed" }))),
-      Effect.andThen(Effect.suspend(() => this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)))
+    const farewell = this.connected.pipe(
+      Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
+        const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
+        if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
+        else this.connection.enqueue(pending)
+      })),
+      Effect.timeoutOption(this.options.closeTimeout),
+      Effect.ignore
     )
+    return Effect.uninterruptible(Effect.gen({ self: this }, function*() {
+      if (this.terminal === undefined && !this.detached && this.id !== 0n) {
+        // In a fiber of its own: who closes may have been interrupted, and could wait for nothing any more.
+        yield* Fiber.await(yield* Effect.forkDetach(farewell, { startImmediately: true }))
+      }
+      yield* this.finish(new Closed({}), { _tag: "Closed" })
+      if (this.fiber !== undefined) yield* Fiber.interrupt(this.fiber)
+    }))
   }
 
   /** Runs the loop in the scope and waits for the first connection. */

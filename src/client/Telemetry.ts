@@ -168,6 +168,16 @@ export const telemetry: Effect.Effect<Telemetry> = Effect.contextWith((services:
 /** Whether somebody traces the fiber that asks. */
 export const isTraced = (): boolean => Fiber.getCurrent()?.cache.tracer !== undefined
 
+/** A phase of a recipe as a span, where somebody traces: the parent of the requests in it. */
+export const phase =
+  (name: string, path: string) => <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend(() =>
+      isTraced()
+        // The span is the parent of whatever the effect asks; spans of its own stay below it.
+        ? Effect.withSpan(effect, `zookeeper.${name}`, { attributes: { "zookeeper.path": path } })
+        : effect
+    )
+
 /** A client span with OpenTelemetry's attributes. */
 export const traced = <A, E, R>(
   request: Effect.Effect<A, E, R>,

@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
+import * as Lock from "../../src/recipe/Lock.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import * as ZooKeeperMetrics from "../../src/ZooKeeperMetrics.ts"
 import { ZooKeeperTest } from "../../src/ZooKeeperTest.ts"
@@ -170,6 +171,33 @@ it.effect("a lost reply, told by the span", () =>
     assert.strictEqual(spans[0]?.attributes.get("error.type"), "ConnectionError.ConnectionLoss")
   }).pipe(Effect.provide(ZooKeeperTestModule.layer())))
 
+it.effect("locks: how long they were waited for and held, how they ended, and their phases as spans", () =>
+  Effect.gen(function*() {
+    const zk = yield* ZooKeeper.ZooKeeper
+    const { spans, tracer } = collecting()
+    const first = yield* Lock.make("/lock")
+    const held = yield* Effect.forkChild(first.withLock(Effect.sleep("3 seconds")), { startImmediately: true })
+    yield* TestClock.adjust("1 second")
+    const second = yield* Effect.forkChild(Effect.withTracer(first.withLock(zk.exists("/")), tracer))
+    yield* TestClock.adjust("3 seconds")
+    yield* Fiber.join(held)
+    yield* Fiber.join(second)
+    const waited = yield* Metric.value(ZooKeeperMetrics.grantWait)
+    assert.strictEqual(waited.count, 2)
+    assert.strictEqual(Math.round(waited.max), 2)
+    const hold = yield* Metric.value(ZooKeeperMetrics.grantHold)
+    assert.strictEqual(hold.count, 2)
+    assert.strictEqual(Math.round(hold.max), 3)
+    const ended = Metric.withAttributes(ZooKeeperMetrics.grantsEnded, { reason: "Released" })
+    assert.strictEqual((yield* Metric.value(ended)).count, 2)
+    const parentOf = (name: string): string | undefined => {
+      const parent = spans.find((span) => span.name === name)?.parent ?? Option.none()
+      return spans.find(({ spanId }) => Option.isSome(parent) && spanId === parent.value.spanId)?.name
+    }
+    assert.strictEqual(parentOf("zookeeper.create"), "zookeeper.acquire")
+    assert.strictEqual(parentOf("zookeeper.exists"), "zookeeper.protect")
+  }).pipe(Effect.provide(ZooKeeperTestModule.layer()), isolated))
+
 const lines = () => {
   const told: Array<{ readonly level: string; readonly message: string; readonly notes: Record<string, unknown> }> = []
   const logger = Logger.make(({ fiber, logLevel, message }) => {
@@ -215,7 +243,7 @@ it.effect("the life of a session is told with its id, its server and its zxid", 
       assert.isString(notes["server"])
       assert.match(String(notes["lastZxid"]), /^0x[0-9a-f]+$/)
     }
-  }).pipe(Effect.provide(ZooKeeperTestModule.layer()), Effect.provide(layer))
+  }).pipe(Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layer(), layer)))
 })
 
 it.effect("no secret is in any log line, error, span, state or inspection", () => {
@@ -250,7 +278,6 @@ it.effect("no secret is in any log line, error, span, state or inspection", () =
     assert.notInclude(shown, Array.fromIterable(password).join(","))
   }).pipe(
     Effect.withTracer(tracer),
-    Effect.provide(ZooKeeperTestModule.layerEnsemble()),
-    Effect.provide(layer)
+    Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layerEnsemble(), layer))
   )
 })

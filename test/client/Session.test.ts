@@ -532,6 +532,24 @@ describe.skipIf(shared === undefined)("Session", () => {
       if (Exit.isFailure(exit)) assert.strictEqual(reasonOf(Cause.squash(exit.cause)), "Closed")
     }))
 
+  it.live("a client whose fiber is interrupted is closed as well: its session ends, nothing is left", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const other = yield* connect()
+      const base = yield* root(other)
+      const using = Effect.gen(function*() {
+        const zk = yield* ZooKeeper.ZooKeeper
+        yield* zk.create(`${base}/held`, "", { mode: "ephemeral" })
+        return yield* Effect.never
+      }).pipe(Effect.provide(ZooKeeper.layer({ hosts: via.hosts })))
+      const user = yield* Effect.forkChild(using)
+      yield* other.changes(`${base}/held`).pipe(Stream.takeUntil(Option.isSome), Stream.runDrain)
+      yield* Fiber.interrupt(user)
+      yield* other.sync(base)
+      assert.deepStrictEqual(yield* other.getChildren(base), [])
+      yield* via.until(() => via.live() === 0)
+    }))
+
   it.live("200 clients opened and closed leave no handle behind", () =>
     Effect.gen(function*() {
       yield* Effect.scoped(Effect.flatMap(connect(), (zk) => zk.get("/")))

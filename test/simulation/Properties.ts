@@ -138,7 +138,7 @@ const checkAttempts = (run: Run, { tap }: Participant, report: Report): void => 
       // One round is given: where it begins in the list is the client's affair.
       const rounds = Math.floor((dials.length - 1) / members) - 1
       let least = 0
-      for (let round = 0; round < rounds; round++) least += 0.8 * Math.min(100 * 2 ** round, 5000)
+      for (let round = 0; round < rounds; round++) least += 0.8 * Math.min(100 * 2 ** round, 5000, run.faults.sessionTimeout / 3)
       const took = seen.at - (dials[0] ?? 0)
       if (took < least) {
         return report("V3", `dials ${dials.length} times within ${Math.round(took)} ms and without an answer, at ${seen.at} ms`)

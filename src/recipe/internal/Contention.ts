@@ -9,12 +9,15 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Acl } from "../../Acl.ts"
+import * as Telemetry from "../../client/Telemetry.ts"
 import * as Uuid from "../../client/Uuid.ts"
 import * as ZnodePath from "../../ZnodePath.ts"
 import type { Data, Service } from "../../ZooKeeper.ts"
+import * as ZooKeeperMetrics from "../../ZooKeeperMetrics.ts"
 import {
   type AcquireOptions,
   AcquireTimeout,
@@ -162,6 +165,12 @@ export const acquire = (
     ),
     contention.parent,
     options.timeout
+  ).pipe(
+    Effect.timed,
+    Effect.flatMap(([waited, grant]) =>
+      Effect.as(Metric.update(ZooKeeperMetrics.grantWait, Duration.toSeconds(waited)), grant)
+    ),
+    Telemetry.phase("acquire", contention.parent)
   )
 
 /** Only if nobody is before us. */
