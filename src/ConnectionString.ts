@@ -8,6 +8,7 @@
  */
 import { isReadonlyArrayNonEmpty, type NonEmptyReadonlyArray } from "effect/Array"
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as ZnodePath from "./ZnodePath.ts"
 import { BadArguments } from "./ZooKeeperError.ts"
@@ -159,6 +160,44 @@ export const parseResult = (
  */
 export const parse = (input: string | ReadonlyArray<string>): Effect.Effect<ConnectionString, BadArguments> =>
   Effect.suspend(() => Effect.fromResult(parseResult(input)))
+
+/**
+ * A name whose SRV records name the servers.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DnsSrv {
+  /** E.g. `_zookeeper._tcp.example.com`. */
+  readonly name: string
+  /** A legal path other than `/`, or `""` for none. */
+  readonly chroot: string
+}
+
+const srvPrefix = "dns-srv://"
+
+/**
+ * Parses `dns-srv://name[/chroot]`, as ZooKeeper 3.10 has it; `None` where the
+ * text does not begin like that. Fails with `BadArguments`.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parseDnsSrv = (
+  input: string | ReadonlyArray<string>
+): Effect.Effect<Option.Option<DnsSrv>, BadArguments> =>
+  Effect.suspend(() => {
+    const text = (typeof input === "string" ? input : input.join(",")).trim()
+    if (!text.startsWith(srvPrefix)) return Effect.succeedNone
+    const refuse = (problem: string) =>
+      Effect.fail(new BadArguments({ argument: "hosts", value: shown(text, text), problem }))
+    const rest = text.slice(srvPrefix.length)
+    const slash = rest.indexOf("/")
+    const name = slash < 0 ? rest : rest.slice(0, slash)
+    if (!isName(name)) return refuse("expected dns-srv:// and the name of SRV records, without a port")
+    const chroot = parseChroot(slash < 0 ? "" : rest.slice(slash))
+    return Result.isFailure(chroot) ? refuse(chroot.failure) : Effect.succeedSome({ name, chroot: chroot.success })
+  })
 
 /**
  * One server as `host:port`, with an IPv6 address in brackets.

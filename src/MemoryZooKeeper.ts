@@ -33,6 +33,7 @@ import type * as Scope from "effect/Scope"
 import * as Network from "./memory/Network.ts"
 import * as NodeListener from "./memory/NodeListener.ts"
 import * as Server from "./memory/Server.ts"
+import * as SnapshotFile from "./memory/SnapshotFile.ts"
 import * as ZooKeeperTest from "./ZooKeeperTest.ts"
 
 /**
@@ -48,6 +49,11 @@ export interface Options extends ZooKeeperTest.ServerOptions {
   readonly host?: string | undefined
   /** How many servers: as many ports (from `port` on) to one and the same tree. @default 1 */
   readonly size?: number | undefined
+  /**
+   * A file that the tree and the sessions are loaded from, where it is there,
+   * and saved to when the server stops in an orderly way. @default none
+   */
+  readonly snapshot?: string | undefined
 }
 
 /**
@@ -61,6 +67,8 @@ export interface Service {
   readonly hosts: string
   /** The (first) port. */
   readonly port: number
+  /** Saves the snapshot now: does nothing where no file was named. */
+  readonly save: Effect.Effect<void, SnapshotError>
   /** To look inside and to break things, as in tests; servers go by their `host:port`. */
   readonly test: ZooKeeperTest.Service
 }
@@ -95,6 +103,21 @@ const advice: Readonly<Record<string, string>> = {
 }
 
 /**
+ * The snapshot file cannot be read or written, or is no snapshot.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SnapshotError extends Schema.TaggedError<SnapshotError>("~effect-zookeeper/MemoryZooKeeper/SnapshotError")(
+  "SnapshotError",
+  { file: Schema.String, detail: Schema.String }
+) {
+  override get message() {
+    return `The snapshot ${this.file} is of no use: ${this.detail}`
+  }
+}
+
+/**
  * The service tag of a server that listens.
  *
  * @category services
@@ -108,34 +131,38 @@ export class MemoryZooKeeper
  * Listens for as long as the scope is open. When it closes, no connection is
  * accepted any more, those that live are closed, and the port is free again.
  *
- * Fails with `ListenError` where the port is taken, or cannot be had.
+ * Fails with `ListenError` where the port is taken, or cannot be had, and with
+ * `SnapshotError` where there is a snapshot that cannot be loaded. One that
+ * cannot be saved at the end is logged.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const listen = (options: Options = {}): Effect.Effect<Service, ListenError, Scope.Scope> =>
+export const listen = (options: Options = {}): Effect.Effect<Service, ListenError | SnapshotError, Scope.Scope> =>
   Effect.gen(function*() {
-    const { host = "127.0.0.1", port = 2181, requestLog = 10_000, size = 1, ...serverOptions } = options
-    const server = yield* Server.make(serverOptions)
-    const network = yield* Network.make(server, { requestLog, maxBuffer: serverOptions.maxBuffer ?? 0xf_ffff })
+    const { host = "127.0.0.1", port = 2181, requestLog = 10_000, size = 1, snapshot, ...serverOptions } = options
+    const known = port === 0 ? {} : { members: Array.from({ length: size }, (_, index) => `${host}:${port + index}`) }
+    const server = yield* Server.make({ ...known, ...serverOptions })
+    const unusable = (detail: string) => new SnapshotError({ file: snapshot ?? "", detail })
+    const save = snapshot === undefined ? Effect.void : SnapshotFile.save(server, snapshot, unusable)
+    if (snapshot !== undefined) {
+      yield* SnapshotFile.load(server, snapshot, unusable)
+      yield* Effect.addFinalizer(() =>
+        Effect.catchTag(save, "SnapshotError", (error) => Effect.logError(error.message)))
+    }
+    const network = yield* Network.make(server, { requestLog })
     const addresses = yield* Effect.forEach(Array.from({ length: size }, (_, index) => index), (index) => {
       const wanted = port === 0 ? 0 : port + index
       return Effect.mapError(
-        Effect.catchDefect(NodeListener.listen(network, { host, port: wanted }), (defect) =>
-          Effect.fail(defect instanceof Error ? defect : new Error(String(defect)))),
-        (error) =>
-          new ListenError({
-            host,
-            port: wanted,
-            code: "code" in error ? String(error.code) : "",
-            detail: error.message
-          })
+        NodeListener.listen(network, { host, port: wanted }),
+        ({ code, message }) => new ListenError({ host, port: wanted, code, detail: message })
       )
     })
     const names = addresses.map(({ name }) => name)
     return {
       hosts: names.join(","),
       port: addresses[0]?.port ?? port,
+      save,
       test: ZooKeeperTest.fromNetwork(network, names)
     }
   })
@@ -146,5 +173,5 @@ export const listen = (options: Options = {}): Effect.Effect<Service, ListenErro
  * @category layers
  * @since 0.1.0
  */
-export const layer = (options?: Options): Layer.Layer<MemoryZooKeeper, ListenError> =>
+export const layer = (options?: Options): Layer.Layer<MemoryZooKeeper, ListenError | SnapshotError> =>
   Layer.effect(MemoryZooKeeper, listen(options))

@@ -127,3 +127,20 @@ export interface SessionInfo extends SessionCredentials {
   /** Fails with `SessionExpired`, `AuthFailed` or `Closed` when this very session has ended, however long ago. */
   readonly ended: Effect.Effect<never, ConnectionError>
 }
+
+/**
+ * A session id or a zxid as servers write it into their logs: unsigned,
+ * hexadecimal.
+ *
+ * **Example** (Naming a session)
+ *
+ * ```ts
+ * import { SessionState } from "effect-zookeeper"
+ *
+ * export const shown = SessionState.hexadecimal(-2n) // "0xfffffffffffffffe"
+ * ```
+ *
+ * @category formatting
+ * @since 0.1.0
+ */
+export const hexadecimal = (value: bigint): string => `0x${BigInt.asUintN(64, value).toString(16)}`

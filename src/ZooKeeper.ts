@@ -27,8 +27,9 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type * as Result from "effect/Result"
 import type * as Schedule from "effect/Schedule"
@@ -37,26 +38,33 @@ import type * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import * as Acl from "./Acl.ts"
 import * as Client from "./client/Client.ts"
-import { dial } from "./client/NodeTransport.ts"
+import * as Membership from "./client/Membership.ts"
+import * as NodeTransport from "./client/NodeTransport.ts"
 import * as Session from "./client/Session.ts"
 import * as ConnectionString from "./ConnectionString.ts"
+import type * as EnsembleConfig from "./EnsembleConfig.ts"
 import * as RetryPolicy from "./RetryPolicy.ts"
+import * as Sasl from "./Sasl.ts"
 import type { ServerFacts } from "./ServerFacts.ts"
 import type { SessionCredentials, SessionInfo, SessionState } from "./SessionState.ts"
+import * as Tls from "./Tls.ts"
 import type * as Transaction from "./Transaction.ts"
 import type { NodeEvent, WatchEvent } from "./WatchEvent.ts"
 import type { Children, Created, CreateOptions, Stat, Znode } from "./Znode.ts"
+import * as ZooKeeperConfig from "./ZooKeeperConfig.ts"
 import {
   BadArguments,
   type BadVersion,
   type ConnectionError,
   type InvalidAcl,
+  type NewConfigNoQuorum,
   type NoAuth,
   type NoChildrenForEphemerals,
   type NodeExists,
   type NoNode,
   type NotEmpty,
   type QuotaExceeded,
+  type ReconfigInProgress,
   type TransactionFailed
 } from "./ZooKeeperError.ts"
 
@@ -113,7 +121,15 @@ export interface Identity {
  */
 export interface Watched<A> {
   readonly value: A
+  /** Anyone may await it, any number of times. */
   readonly event: Effect.Effect<NodeEvent, ConnectionError>
+  /**
+   * The same for those who hold many watches: called once, synchronously,
+   * before anything that follows the event is handled, and without a fiber that
+   * waits. What it throws is an uncaught exception. Returns how to take the
+   * observer back.
+   */
+  readonly observe: (observer: (exit: Exit.Exit<NodeEvent, ConnectionError>) => void) => () => void
 }
 
 /**
@@ -252,6 +268,28 @@ export interface Service {
   readonly detach: Effect.Effect<SessionCredentials, ConnectionError>
   /** What the connected server says about itself (`srvr`), over a connection of its own. */
   readonly serverFacts: Effect.Effect<ServerFacts, ConnectionError>
+  /** Who belongs to the ensemble (3.5 and later). */
+  readonly config: Effect.Effect<EnsembleConfig.EnsembleConfig, NoNode | NoAuth | OperationError>
+  /** Who belongs to the ensemble now, then after every change. */
+  readonly configChanges: Stream.Stream<EnsembleConfig.EnsembleConfig, NoAuth | OperationError>
+  /**
+   * Changes who belongs to the ensemble, and returns the configuration that is
+   * valid then. `BadVersion` where `version` is not the current one. A standalone
+   * server, and one without `reconfigEnabled`, answer `Unimplemented`.
+   */
+  readonly reconfig: (
+    change: EnsembleConfig.Change
+  ) => Effect.Effect<
+    EnsembleConfig.EnsembleConfig,
+    NoAuth | BadVersion | ReconfigInProgress | NewConfigNoQuorum | OperationError
+  >
+  /**
+   * Goes on with other servers. The session survives; by the odds that give all
+   * servers their share of clients, and move no more of them than that needs, the
+   * connection is made anew to another one. Completes when that is decided and
+   * the old connection is given up. The chroot cannot be changed.
+   */
+  readonly updateHosts: (hosts: string | ReadonlyArray<string>) => Effect.Effect<void, BadArguments>
   /** The prefix that is put before all paths; `""` for none. */
   readonly chroot: string
 }
@@ -271,7 +309,12 @@ export class ZooKeeper extends Context.Service<ZooKeeper, Service>()("effect-zoo
  * @since 0.1.0
  */
 export interface Options {
-  /** `host[:port],…[/chroot]`. Port 2181 by default, IPv6 in brackets. */
+  /**
+   * `host[:port],…[/chroot]`. Port 2181 by default, IPv6 in brackets. Names are
+   * resolved at every attempt; of one with many addresses all are tried. Or
+   * `dns-srv://name[/chroot]`: the servers are those of the SRV records, which are
+   * looked up again every minute, and every 2 seconds while none serves us.
+   */
   readonly hosts: string | ReadonlyArray<string>
   /** Asked of the server, which clamps it. @default "10 seconds" */
   readonly sessionTimeout?: Duration.Input | undefined
@@ -303,7 +346,22 @@ export interface Options {
   readonly maxReplySize?: number | undefined
   /** Requests that may await their answers; more wait on the client. @default 10000 */
   readonly maxInFlight?: number | undefined
-  /** How a server is dialled. @default TCP through Node */
+  /** TLS to the servers, on their secure ports; `true` trusts what Node trusts. See `Tls`. @default false */
+  readonly tls?: boolean | Tls.Options | undefined
+  /** How to authenticate before anything else is sent: `Sasl.digestMd5`. @default the service `SaslMechanism`, if any */
+  readonly sasl?: Sasl.Mechanism | undefined
+  /**
+   * Follow the ensemble's own configuration, as `updateHosts` would. A function
+   * says where clients reach a member: needed with `tls`, since the configuration
+   * names plain ports. Whoever may write `/zookeeper/config` decides then whom
+   * this client talks to. @default false
+   */
+  readonly followConfig?: boolean | ((member: EnsembleConfig.Member) => ConnectionString.Host | undefined) | undefined
+  /** How SRV records are looked up. @default by Node */
+  readonly lookupSrv?:
+    | ((name: string) => Effect.Effect<ReadonlyArray<ConnectionString.Host>, ConnectionError>)
+    | undefined
+  /** How a server is dialled, in place of `tls`. @default TCP through Node */
   readonly dial?: ((host: ConnectionString.Host) => Effect.Effect<Socket.Socket>) | undefined
 }
 
@@ -340,6 +398,24 @@ const size = (
     )
 }
 
+const dialOf = (options: Options): Effect.Effect<NonNullable<Options["dial"]>, BadArguments> => {
+  const { dial, tls = false } = options
+  if (tls === false) return Effect.succeed(dial ?? ((host) => NodeTransport.dial(host)))
+  if (dial !== undefined) {
+    return Effect.fail(
+      new BadArguments({ argument: "tls", value: "", problem: "with dial of your own, TLS is for it to speak" })
+    )
+  }
+  const settings = tls === true ? {} : tls
+  const problem = Tls.problemOf(settings)
+  if (problem !== undefined) return Effect.fail(problem)
+  // Loaded by those who use it: Node's TLS is 8 ms of a process's start.
+  return Effect.map(Effect.promise(() => import("./client/NodeTls.ts")), ({ dial: dialTls }) => {
+    const dialled = dialTls(settings)
+    return (host) => dialled(host)
+  })
+}
+
 /**
  * A client that lives as long as the scope. Fails with `BadArguments` where an
  * option is malformed, and with a `ConnectionError` of reason `Unreachable` or
@@ -351,17 +427,33 @@ const size = (
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Service, OperationError, Scope.Scope> {
-  const servers = yield* ConnectionString.parse(options.hosts)
+  const srv = Option.getOrUndefined(yield* ConnectionString.parseDnsSrv(options.hosts))
+  const lookupSrv = options.lookupSrv ?? NodeTransport.lookupSrv
+  const connectTimeout = yield* positive("connectTimeout", options.connectTimeout, 15_000)
+  const servers = srv === undefined
+    ? yield* ConnectionString.parse(options.hosts)
+    : { hosts: yield* Membership.resolve(lookupSrv, srv.name, connectTimeout), chroot: srv.chroot }
+  const { followConfig = false } = options
+  if (followConfig === true && (options.tls ?? false) !== false) {
+    return yield* new BadArguments({
+      argument: "followConfig",
+      value: "true",
+      problem: "with tls: give a function that says where clients reach a member, its configuration names plain ports"
+    })
+  }
   const defaultAcl = options.defaultAcl ?? Acl.openUnsafe
   const problem = Acl.problemOf(defaultAcl)
   if (problem !== undefined) {
     return yield* new BadArguments({ argument: "defaultAcl", value: JSON.stringify(defaultAcl), problem })
   }
+  const dial = yield* dialOf(options)
   const session = yield* Session.make({
     servers,
-    dial: options.dial ?? dial,
+    dial,
+    sasl: options.sasl ?? Option.getOrUndefined(yield* Effect.serviceOption(Sasl.SaslMechanism)),
+    isPlain: options.dial === undefined && (options.tls ?? false) === false,
     sessionTimeout: yield* positive("sessionTimeout", options.sessionTimeout, 10_000),
-    connectTimeout: yield* positive("connectTimeout", options.connectTimeout, 15_000),
+    connectTimeout,
     closeTimeout: yield* positive("closeTimeout", options.closeTimeout, 5000),
     readOnly: options.readOnly ?? false,
     failFast: options.failFast ?? false,
@@ -376,7 +468,12 @@ export const make = Effect.fnUntraced(function*(
     credentials: (options.auth ?? []).map(({ credential, scheme }) => ({ scheme, credential: secret(credential) })),
     resume: options.resume
   })
-  return Client.make({ session, chroot: servers.chroot, defaultAcl, dial: options.dial ?? dial, secret })
+  const client = Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
+  if (srv !== undefined) yield* Membership.refreshSrv(session, client.states, lookupSrv, srv.name)
+  if (followConfig !== false) {
+    yield* Membership.followConfig(session, client.configChanges, followConfig === true ? undefined : followConfig)
+  }
+  return client
 })
 
 /**
@@ -389,13 +486,15 @@ export const layer = (options: Options): Layer.Layer<ZooKeeper, OperationError> 
   Layer.effect(ZooKeeper, make(options))
 
 /**
- * {@link layer} with options from Effect's `Config`.
+ * {@link layer} with options from Effect's `Config`: those of a record of
+ * `Config`s, or else all of `ZooKeeperConfig.options()` (`ZOOKEEPER_HOSTS`, …).
+ * What is malformed or missing fails with a `ConfigError` that names the key.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerConfig = (
-  options: Config.Wrap<Options>
+  options: Config.Wrap<Options> = ZooKeeperConfig.options()
 ): Layer.Layer<ZooKeeper, Config.ConfigError | OperationError> =>
   Layer.effect(ZooKeeper, Effect.flatMap(Config.unwrap(options), make))
 

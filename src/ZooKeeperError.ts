@@ -127,6 +127,37 @@ export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>(`${TypeId}/
 }
 
 /**
+ * Another change of the ensemble's configuration is under way (code -14).
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class ReconfigInProgress extends Schema.TaggedError<ReconfigInProgress>(`${TypeId}/ReconfigInProgress`)(
+  "ReconfigInProgress",
+  {}
+) {
+  override get message() {
+    return "The ensemble is being reconfigured already: wait for that to end, read the configuration, and decide anew"
+  }
+}
+
+/**
+ * The servers of the new configuration that run and are up to date would be no
+ * quorum of it (code -13). Start the joining servers first.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NewConfigNoQuorum extends Schema.TaggedError<NewConfigNoQuorum>(`${TypeId}/NewConfigNoQuorum`)(
+  "NewConfigNoQuorum",
+  {}
+) {
+  override get message() {
+    return "No quorum of the new configuration is connected and in sync: start its servers first"
+  }
+}
+
+/**
  * An argument is malformed. Found on the client before anything is sent, or
  * said by the server (code -8: special znodes such as `/`, TTL out of range).
  *
@@ -143,6 +174,39 @@ export class BadArguments extends Schema.TaggedError<BadArguments>(`${TypeId}/Ba
 }) {
   override get message() {
     return `Bad ${this.argument} ${JSON.stringify(this.value)}: ${this.problem}`
+  }
+}
+
+/**
+ * The data of a znode is not what its Schema says: somebody else writes
+ * something different there, or a value was given that cannot be encoded.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class InvalidData extends Schema.TaggedError<InvalidData>(`${TypeId}/InvalidData`)("InvalidData", {
+  ...Path,
+  /** What the Schema says about it. */
+  problem: Schema.String
+}) {
+  override get message() {
+    return `The data of ${this.path} does not fit its Schema: ${this.problem}`
+  }
+}
+
+/**
+ * A service has no instance that is enabled, selected by the filter and not
+ * noted as down. Wait for one with the provider's `changes`.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class NoInstances extends Schema.TaggedError<NoInstances>(`${TypeId}/NoInstances`)("NoInstances", {
+  /** The service. */
+  service: Schema.String
+}) {
+  override get message() {
+    return `The service ${this.service} has no usable instance`
   }
 }
 
@@ -206,10 +270,27 @@ export class ConnectionLoss extends Schema.TaggedClass<ConnectionLoss>(reason("C
  * @category reasons
  * @since 0.1.0
  */
-export class SessionExpired extends Schema.TaggedClass<SessionExpired>(reason("SessionExpired"))("SessionExpired", {}) {
+export class SessionExpired extends Schema.TaggedClass<SessionExpired>(reason("SessionExpired"))("SessionExpired", {
+  /**
+   * All servers refused us since they are behind what this client has seen: the
+   * ensemble has lost data, or was restored from a backup. With `onExpiry:
+   * "renew"` the client goes on in a new session and accepts the older state;
+   * with `"end"` that decision is yours, by building the layer anew.
+   */
+  dataLoss: Schema.optionalKey(Schema.Struct({
+    /** The zxid that this client has seen. */
+    seen: Schema.BigInt,
+    /** The newest zxid that any server has. */
+    found: Schema.BigInt
+  }))
+}) {
   readonly isRetryable = false
   get message() {
-    return "the session has expired: redo in the new session what belonged to it"
+    const loss = this.dataLoss === undefined
+      ? ""
+      : ` (the ensemble has lost data: it is at zxid 0x${this.dataLoss.found.toString(16)}, this client has seen`
+        + ` 0x${this.dataLoss.seen.toString(16)})`
+    return `the session has expired${loss}: redo in the new session what belonged to it`
   }
 }
 
@@ -233,12 +314,88 @@ export class SessionMoved extends Schema.TaggedClass<SessionMoved>(reason("Sessi
  * @since 0.1.0
  */
 export class AuthFailed extends Schema.TaggedClass<AuthFailed>(reason("AuthFailed"))("AuthFailed", {
-  scheme: Schema.optionalKey(Schema.String)
+  scheme: Schema.optionalKey(Schema.String),
+  /** What exactly failed, where that is known. Never a credential. */
+  detail: Schema.optionalKey(Schema.String)
 }) {
   readonly isRetryable = false
   get message() {
-    return `authentication failed${this.scheme === undefined ? "" : ` (scheme ${this.scheme})`}: build the layer anew`
+    return `authentication failed${this.scheme === undefined ? "" : ` (scheme ${this.scheme})`}`
+      + `${this.detail === undefined ? "" : `, ${this.detail}`}: build the layer anew`
       + " with credentials that the server accepts"
+  }
+}
+
+/**
+ * What is wrong with a TLS connection.
+ *
+ * | problem | what happened, and what to do |
+ * | --- | --- |
+ * | `"ExpiredCertificate"`, `"NotYetValidCertificate"` | the server's certificate, or one above it, is out of its time; or a clock is wrong |
+ * | `"WrongHost"` | the certificate is not for the name in `hosts`: use a name that it has, or `servername` |
+ * | `"UnknownAuthority"` | no certificate of `ca` vouches for the server's |
+ * | `"BadCertificate"` | any other fault of the server's certificate |
+ * | `"ClientCertificateRefused"` | the server wants a client certificate, or does not trust ours |
+ * | `"PlainServer"` | the port does not speak TLS: use the server's `secureClientPort` |
+ * | `"TlsServer"` | the port speaks TLS and we do not: give the option `tls` |
+ * | `"NothingInCommon"` | no version or cipher that both allow: `minVersion`, `maxVersion`, `ciphers` |
+ * | `"BadCredentials"` | our own key, certificate or `ca` cannot be read or used |
+ * | `"Other"` | see `detail` |
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const TlsProblem = Schema.Literals([
+  "ExpiredCertificate",
+  "NotYetValidCertificate",
+  "WrongHost",
+  "UnknownAuthority",
+  "BadCertificate",
+  "ClientCertificateRefused",
+  "PlainServer",
+  "TlsServer",
+  "NothingInCommon",
+  "BadCredentials",
+  "Other"
+])
+
+/**
+ * What is wrong with a TLS connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TlsProblem = typeof TlsProblem.Type
+
+const tlsProblems: { readonly [Problem in TlsProblem]: string } = {
+  ExpiredCertificate: "the server's certificate has expired",
+  NotYetValidCertificate: "the server's certificate is not valid yet",
+  WrongHost: "the server's certificate is for another host",
+  UnknownAuthority: "the server's certificate is from an authority that we do not trust (option ca)",
+  BadCertificate: "the server's certificate is not acceptable",
+  ClientCertificateRefused: "the server refuses our client certificate, or demands one (options cert and key)",
+  PlainServer: "the server hung up on the TLS handshake: it seems to be a plain port",
+  TlsServer: "the server speaks TLS on this port and we do not (option tls)",
+  NothingInCommon: "there is no TLS version or cipher that both sides allow",
+  BadCredentials: "our own key or certificates cannot be used",
+  Other: "the TLS connection failed"
+}
+
+/**
+ * No TLS connection to a server came about. The client goes on trying, after
+ * growing pauses and with certificates read anew: a renewal needs no restart.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Tls extends Schema.TaggedClass<Tls>(reason("Tls"))("Tls", {
+  problem: TlsProblem,
+  /** In the words of the TLS library, or of the file system. */
+  detail: Schema.String
+}) {
+  readonly isRetryable = true
+  get message() {
+    return `TLS: ${tlsProblems[this.problem]}${this.detail === "" ? "" : `: ${this.detail}`}`
   }
 }
 
@@ -286,24 +443,6 @@ export class RequestTimeout extends Schema.TaggedClass<RequestTimeout>(reason("R
 }
 
 /**
- * No server could be reached within `connectTimeout`.
- *
- * @category reasons
- * @since 0.1.0
- */
-export class Unreachable extends Schema.TaggedClass<Unreachable>(reason("Unreachable"))("Unreachable", {
-  /** The hosts tried and what the last attempt at each said. */
-  attempts: Schema.String,
-  /** The bound that passed, in milliseconds. */
-  millis: Schema.Finite
-}) {
-  readonly isRetryable = true
-  get message() {
-    return `no server could be reached within ${this.millis} ms: ${this.attempts}`
-  }
-}
-
-/**
  * The server is read-only (it has lost its quorum) and refuses writes.
  *
  * @category reasons
@@ -317,7 +456,8 @@ export class NotReadOnly extends Schema.TaggedClass<NotReadOnly>(reason("NotRead
 }
 
 /**
- * The server was too busy and did not execute the request (code -127).
+ * The server was too busy and did not execute the request (code -127), and not
+ * after the pauses of about two seconds either that the client gave it.
  *
  * @category reasons
  * @since 0.1.0
@@ -411,20 +551,20 @@ export class ServerError extends Schema.TaggedClass<ServerError>(reason("ServerE
 }
 
 /**
- * Everything that can happen to a session or connection.
+ * Why one attempt at one server failed.
  *
  * @category models
  * @since 0.1.0
  */
-export const Reason = Schema.Union([
+export const AttemptFailure = Schema.Union([
   ConnectionLoss,
   SessionExpired,
   SessionMoved,
   AuthFailed,
   AuthRequired,
+  Tls,
   Closed,
   RequestTimeout,
-  Unreachable,
   NotReadOnly,
   Throttled,
   Unimplemented,
@@ -433,6 +573,47 @@ export const Reason = Schema.Union([
   Protocol,
   ServerError
 ])
+
+/**
+ * Why one attempt at one server failed.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type AttemptFailure = typeof AttemptFailure.Type
+
+/**
+ * No server could be reached within `connectTimeout`.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unreachable extends Schema.TaggedClass<Unreachable>(reason("Unreachable"))("Unreachable", {
+  /** The hosts tried and what the last attempt at each said. */
+  attempts: Schema.String,
+  /** Why the last attempt at each host failed: to tell a bad certificate from a server that is down. */
+  reasons: Schema.optionalKey(
+    Schema.Array(Schema.Struct({
+      server: Schema.String,
+      reason: AttemptFailure
+    }))
+  ),
+  /** The bound that passed, in milliseconds. */
+  millis: Schema.Finite
+}) {
+  readonly isRetryable = true
+  get message() {
+    return `no server could be reached within ${this.millis} ms: ${this.attempts}`
+  }
+}
+
+/**
+ * Everything that can happen to a session or connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Reason = Schema.Union([...AttemptFailure.members, Unreachable])
 
 /**
  * Everything that can happen to a session or connection.
@@ -508,6 +689,10 @@ export type ZooKeeperError =
   | InvalidAcl
   | NoChildrenForEphemerals
   | QuotaExceeded
+  | ReconfigInProgress
+  | NewConfigNoQuorum
   | BadArguments
+  | InvalidData
+  | NoInstances
   | TransactionFailed
   | ConnectionError

@@ -39,6 +39,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
+import type { Acl } from "./Acl.ts"
 import * as Uuid from "./client/Uuid.ts"
 import { formatHost, type Host } from "./ConnectionString.ts"
 import type { ErrorCode } from "./jute/ErrorCode.ts"
@@ -48,6 +49,7 @@ import * as InProcessSocket from "./memory/InProcessSocket.ts"
 import * as Network from "./memory/Network.ts"
 import type { OperationName as MemoryOperationName } from "./memory/OperationName.ts"
 import * as Server from "./memory/Server.ts"
+import type { Znode } from "./Znode.ts"
 import * as ZooKeeper from "./ZooKeeper.ts"
 
 /**
@@ -361,6 +363,21 @@ export interface EnsembleOptions extends ServerOptions {
 }
 
 /**
+ * Everything that a server knows: every znode by its path (those of `/zookeeper`
+ * included), every session and every watch.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Dump {
+  /** The last transaction. */
+  readonly zxid: bigint
+  readonly znodes: ReadonlyMap<string, Znode & { readonly acl: ReadonlyArray<Acl> }>
+  readonly sessions: ReadonlyArray<Server.SessionView>
+  readonly watches: ReadonlyArray<Server.WatchView>
+}
+
+/**
  * A server for tests, as the test sees it.
  *
  * @category models
@@ -418,6 +435,20 @@ export interface Service extends Controls {
    * ```
    */
   readonly waitForRequest: (predicate: (request: Request) => boolean) => Effect.Effect<Request>
+  /**
+   * What the server knows now, without asking it as a client: no permission, no
+   * session, no trace in the log.
+   *
+   * ```ts
+   * import * as Effect from "effect/Effect"
+   * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
+   *
+   * export const locked = ZooKeeperTest.use((test) =>
+   *   Effect.map(test.dump, ({ znodes }) => znodes.has("/lock"))
+   * )
+   * ```
+   */
+  readonly dump: Effect.Effect<Dump>
   /** How many connections live now. */
   readonly connections: Effect.Effect<number>
   /**
@@ -524,11 +555,19 @@ export const fromNetwork = (network: Network.Network, hosts: ReadonlyArray<strin
     waitForRequest: (predicate) =>
       Effect.suspend(() => {
         const from = network.requestCount
-        return Effect.map(
-          network.until(() => network.find(predicate, from) !== undefined),
-          () => Option.getOrThrow(Option.fromNullishOr(network.find(predicate, from)))
-        )
+        let found: Request | undefined
+        const isThere = () => (found = network.find(predicate, from)) !== undefined
+        return Effect.map(network.until(isThere), () => Option.getOrThrow(Option.fromNullishOr(found)))
       }),
+    dump: Effect.sync(() => ({
+      zxid: server.zxid,
+      znodes: new Map(
+        Array.from(server.tree.entries(), ([path, { acl, data, stat }]) =>
+          [path, { data: data === null ? new Uint8Array(0) : new Uint8Array(data), stat, acl }])
+      ),
+      sessions: server.sessions,
+      watches: server.watches
+    })),
     connections: Effect.sync(() => network.connections.size),
     client,
     hosts,
@@ -548,9 +587,9 @@ export const make = ({ requestLog = 10_000, size = 1, ...options }: EnsembleOpti
   Scope.Scope
 > =>
   Effect.gen(function*() {
-    const server = yield* Server.make(options)
-    const network = yield* Network.make(server, { requestLog, maxBuffer: options.maxBuffer ?? 0xf_ffff })
-    return fromNetwork(network, Array.from({ length: size }, (_, index) => `memory${index + 1}:2181`))
+    const hosts = Array.from({ length: size }, (_, index) => `memory${index + 1}:2181`)
+    const server = yield* Server.make({ members: hosts, ...options })
+    return fromNetwork(yield* Network.make(server, { requestLog }), hosts)
   })
 
 /**

@@ -8,7 +8,7 @@ const root = join(import.meta.dirname, "..")
 const modules = globSync("src/{*,jute/*,recipe/*}.ts", { cwd: root })
 
 const blocks = (file: string): Array<string> => {
-  const text = readFileSync(join(root, file), "utf8").replaceAll(/^ \* ?/gm, "")
+  const text = readFileSync(join(root, file), "utf8").replaceAll(/^ *\* ?/gm, "")
   return Array.from(text.matchAll(/```ts\n([\s\S]*?)```/g), ([, code = ""]) => code).filter((code) =>
     code.includes("import ")
   )

@@ -9,12 +9,14 @@ import {
   BadArguments,
   BadVersion,
   InvalidAcl,
+  NewConfigNoQuorum,
   NoAuth,
   NoChildrenForEphemerals,
   NodeExists,
   NoNode,
   NotEmpty,
-  QuotaExceeded
+  QuotaExceeded,
+  ReconfigInProgress
 } from "../ZooKeeperError.ts"
 import { call, type Failing, type Subject } from "./Request.ts"
 
@@ -127,5 +129,20 @@ export const countDescendants = call("countDescendants", operations.getAllChildr
   isRead: true
 })
 export const whoAmI = call("whoAmI", operations.whoAmI, { value: ({ clientInfo }) => clientInfo, isRead: true })
+export const reconfig = call("reconfig", operations.reconfig, {
+  value: data,
+  failures: [
+    noAuth,
+    badVersion,
+    failing(ErrorCode.ReconfigInProgress, () => new ReconfigInProgress({})),
+    failing(ErrorCode.NewConfigNoQuorum, () => new NewConfigNoQuorum({})),
+    failing(ErrorCode.BadArguments, () =>
+      new BadArguments({
+        argument: "reconfig",
+        value: "",
+        problem: "the server refuses the change: malformed, unknown members, or too few of them left"
+      }))
+  ]
+})
 export const multi = call("transaction", operations.multi, { value: (results) => results })
 export const multiRead = call("getMany", operations.multiRead, { value: (results) => results, isRead: true })

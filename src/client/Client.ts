@@ -11,7 +11,8 @@ import type * as Socket from "effect/socket/Socket"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Acl from "../Acl.ts"
-import type { Host } from "../ConnectionString.ts"
+import { format, type Host, parse } from "../ConnectionString.ts"
+import { configPath } from "../EnsembleConfig.ts"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import { OpCode } from "../jute/OpCode.ts"
 import type { MultiRequest } from "../jute/Protocol.ts"
@@ -33,10 +34,13 @@ import {
 import { bytesOf, createProblem, refuse, ttlOf, versionProblem } from "./Arguments.ts"
 import * as Calls from "./Calls.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
+import * as Reconfiguration from "./Reconfiguration.ts"
 import { type Call, Pending, reasonOf, type Subject } from "./Request.ts"
 import type { Session } from "./Session.ts"
+import * as Telemetry from "./Telemetry.ts"
 import * as Uuid from "./Uuid.ts"
 import * as Watches from "./Watches.ts"
+import type { WatchRegistry } from "./WatchRegistry.ts"
 
 /** Paths that one multi-read asks for at first; it is halved where the reply is too large. */
 const readTogether = 256
@@ -97,6 +101,23 @@ const readOf = (
   )
 }
 
+/** Whether the read must arm the watch is known when it leaves, which may be much later. */
+class WatchingRead {
+  readonly path: string
+  private readonly registry: WatchRegistry
+  private readonly kind: Watches.Once["kind"]
+
+  constructor(registry: WatchRegistry, kind: Watches.Once["kind"], path: string) {
+    this.registry = registry
+    this.kind = kind
+    this.path = path
+  }
+
+  get watch(): boolean {
+    return this.registry.armsByRead(this.path, this.kind)
+  }
+}
+
 export const make = (options: {
   readonly session: Session
   readonly chroot: string
@@ -112,19 +133,28 @@ export const make = (options: {
   // asking
   // -------------------------------------------------------------------------
 
+  const submit = (pending: Pending): Effect.Effect<void> | void => {
+    // Once sent, it keeps its place in the order whatever becomes of its caller.
+    if (session.submit(pending)) {
+      return Effect.sync(() => {
+        pending.cancelled = true
+      })
+    }
+  }
+
+  const traced = <A, E>(request: Effect.Effect<A, E>, operation: string, path: string | undefined) =>
+    Telemetry.traced(request, operation, path, session)
+
   const ask = <Request, Value, Failure>(
     call: Call<Request, Value, Failure>,
     request: Request,
     subject: Subject
   ): Effect.Effect<Value, Failure | ConnectionError> =>
     Effect.callback((resume) => {
-      const pending = Pending.make(call, request, subject, resume)
-      // Once sent, it keeps its place in the order whatever becomes of its caller.
-      if (session.submit(pending)) {
-        return Effect.sync(() => {
-          pending.cancelled = true
-        })
-      }
+      if (!Telemetry.isTraced()) return submit(Pending.make(call, request, subject, resume))
+      const asked = Effect.callback<Value, Failure | ConnectionError>((answer) =>
+        submit(Pending.make(call, request, subject, answer)))
+      resume(traced(asked, call.name, subject.path))
     })
 
   /** Validates, then asks: nothing malformed is ever sent. */
@@ -172,24 +202,39 @@ export const make = (options: {
       : Effect.map(asked, ({ path: full, stat }) => ({ path: clientPath(full), stat }))
   }
 
-  /** A create whose reply was lost, found by its unique name; one of another session is not ours. */
+  /**
+   * A create whose reply was lost, found by its unique name. Behind a sync in the
+   * session that asked, what is not found was not made, and will not be: the
+   * server takes nothing more from the old connection. In another session
+   * nothing is certain but what is found, and no ephemeral is ours.
+   */
   const findProtected = (
     path: string,
     guid: string,
-    ephemeral: boolean
-  ): Effect.Effect<Option.Option<ZNode.Created>, CreateError> => {
+    lost: { readonly error: ConnectionError; readonly sessionId: bigint; readonly isEphemeral: boolean }
+  ): Effect.Effect<Option.Option<ZNode.Created>, ConnectionError> => {
     const parent = ZnodePath.parent(path)
-    return Effect.gen(function*() {
+    const isOurs = () => session.currentId === lost.sessionId
+    const lookUp = Effect.gen(function*() {
+      yield* ask(Calls.sync, { path: serverPath(parent) }, { path: parent })
       const names = yield* ask(Calls.getChildren, { path: serverPath(parent), watch: false }, { path: parent })
       const name = names.find((candidate) => candidate.startsWith(`_c_${guid}-`))
       if (name === undefined) return Option.none()
       const found = ZnodePath.join(parent, name)
       const stat = yield* ask(Calls.exists, { path: serverPath(found), watch: false }, { path: found })
-      return !ephemeral || stat.ephemeralOwner === session.currentId ? Option.some({ path: found, stat }) : Option.none()
-    }).pipe(
-      Effect.catchTag("NoNode", () => Effect.succeedNone),
+      return Option.some({ path: found, stat })
+    }).pipe(Effect.catchTag("NoNode", () => Effect.succeedNone))
+    return lookUp.pipe(
       // The look-up itself may meet the next cut: it is a read, and waits for the connection.
-      Effect.retry({ while: (error) => error._tag === "ConnectionError" && error.isRetryable, times: 16 })
+      Effect.retry({
+        while: (error) => error._tag === "ConnectionError" && (error.isRetryable || error.reason._tag === "SessionExpired"),
+        times: 16
+      }),
+      Effect.mapError(() => lost.error),
+      Effect.filterOrFail(
+        (found) => isOurs() || !lost.isEphemeral && Option.isSome(found),
+        () => lost.error
+      )
     )
   }
 
@@ -199,9 +244,10 @@ export const make = (options: {
     mode: ZNode.CreateMode,
     attempt: Effect.Effect<ZNode.Created, CreateError>
   ): Effect.Effect<ZNode.Created, CreateError> =>
-    Effect.catchIf(attempt, isUnknown, () =>
+    Effect.catchIf(attempt, isUnknown, (error) =>
       Effect.flatMap(
-        findProtected(path, guid, mode.startsWith("ephemeral")),
+        // The session is still the one that asked: it cannot end before the connection's requests have failed.
+        findProtected(path, guid, { error, sessionId: session.currentId, isEphemeral: mode.startsWith("ephemeral") }),
         Option.match({
           onNone: () => createProtected(path, guid, mode, attempt),
           onSome: Effect.succeed
@@ -283,36 +329,52 @@ export const make = (options: {
 
   type UpdateError = NoNode | NoAuth | QuotaExceeded | OperationError
 
-  /** A set whose reply was lost: done, if the next version holds our bytes; not done, if nothing changed. */
-  const settleUpdate = (
-    path: string,
-    before: ZNode.Znode,
-    data: Uint8Array,
-    error: ConnectionError
-  ): Effect.Effect<Option.Option<ZNode.Znode>, UpdateError> =>
-    Effect.flatMap(RetryPolicy.retry(get(path)), (now) => {
-      if (now.stat.mzxid === before.stat.mzxid) return Effect.succeedNone
-      const next = now.stat.version === (before.stat.version + 1 | 0) && now.stat.czxid === before.stat.czxid
-      return next && equal(now.data, data) && !equal(data, before.data)
-        ? Effect.succeedSome(now)
-        : Effect.fail(error)
-    })
+  const sync: Service["sync"] = (path) => onPath(path, (full) => ask(Calls.sync, { path: full }, { path }))
+
+  /** As new as can be: a server may be behind what it has not yet shown us, our own lost write included. */
+  const getFresh = (path: string) => Effect.andThen(sync(path), get(path))
+
+  /** Writes of one version whose replies were lost. */
+  interface Doubt {
+    readonly before: ZNode.Znode
+    readonly written: ReadonlyArray<Uint8Array>
+    readonly error: ConnectionError
+  }
+
+  /**
+   * Whether a doubtful write was certainly not applied: nothing has changed, or
+   * the next version holds what others wrote. What holds our bytes may be
+   * another's, who computed the same.
+   */
+  const isRefuted = ({ before, written }: Doubt, now: ZNode.Znode): boolean =>
+    now.stat.mzxid === before.stat.mzxid
+    || now.stat.czxid === before.stat.czxid && now.stat.version === (before.stat.version + 1 | 0)
+      && !written.some((data) => equal(data, now.data))
 
   const update: Service["update"] = <E, R>(
     path: string,
     f: (data: Uint8Array, stat: ZNode.Stat) => Data | Effect.Effect<Data, E, R>
   ): Effect.Effect<ZNode.Znode, E | UpdateError, R> =>
     Effect.gen(function*() {
+      let doubt: Doubt | undefined
       while (true) {
-        const before = yield* get(path)
+        let before: ZNode.Znode
+        if (doubt === undefined) {
+          before = yield* get(path)
+        } else {
+          const { error } = doubt
+          before = yield* Effect.mapError(RetryPolicy.retry(getFresh(path)), () => error)
+          if (!isRefuted(doubt, before)) return yield* error
+          // A write of a session that was given up may still arrive, as long as its version is there.
+          if (before.stat.mzxid !== doubt.before.stat.mzxid) doubt = undefined
+        }
         const computed = f(before.data, before.stat)
         const data = bytesOf(Effect.isEffect(computed) ? yield* computed : computed)
-        const written = yield* set(path, data, before.stat.version).pipe(
-          Effect.map((stat) => Option.some({ data, stat })),
-          Effect.catchTag("BadVersion", () => Effect.succeedNone),
-          Effect.catchIf(isUnknown, (error) => settleUpdate(path, before, data, error))
-        )
-        if (Option.isSome(written)) return written.value
+        const written = yield* Effect.result(set(path, data, before.stat.version))
+        if (Result.isSuccess(written)) return { data, stat: written.success }
+        const { failure } = written
+        if (isUnknown(failure)) doubt = { before, written: [...doubt?.written ?? [], data], error: failure }
+        else if (failure._tag !== "BadVersion") return yield* Effect.fail(doubt?.error ?? failure)
       }
     })
 
@@ -411,7 +473,8 @@ export const make = (options: {
   // many
   // -------------------------------------------------------------------------
 
-
+  /** Servers before 3.6 do not know multi-reads, and close the connection on one: they are asked once. */
+  let knowsMultiRead = true
 
   const one = (path: string): Effect.Effect<Read, OperationError> =>
     Effect.map(get(path), (znode): Read => Result.succeed(znode)).pipe(
@@ -422,6 +485,7 @@ export const make = (options: {
     const [first] = paths
     if (first === undefined) return Effect.succeed([])
     if (paths.length === 1) return Effect.map(one(first), (read) => [read])
+    if (!knowsMultiRead) return Effect.forEach(paths, one, { concurrency: "unbounded" })
     const request = paths.map((path): MultiOperation => ({
       type: OpCode.GetData,
       request: { path: serverPath(path), watch: false }
@@ -435,10 +499,9 @@ export const make = (options: {
             const half = paths.length >>> 1
             return Effect.zipWith(together(paths.slice(0, half)), together(paths.slice(half)), (a, b) => [...a, ...b])
           }
-          // Servers before 3.6 do not know it.
-          return error.reason._tag === "Unimplemented"
-            ? Effect.forEach(paths, one, { concurrency: "unbounded" })
-            : Effect.fail(error)
+          if (error.reason._tag !== "Unimplemented") return Effect.fail(error)
+          knowsMultiRead = false
+          return together(paths)
         })
       )
   }
@@ -463,42 +526,25 @@ export const make = (options: {
     call: Call<{ readonly path: string; readonly watch: boolean }, Value, Failure>
   ) =>
     onPath(path, (full) =>
-      Effect.flatMap(
-        Effect.acquireRelease(
-          Effect.sync(() => {
-            const once: Watches.Once = new Watches.Once(kind, path, (self) => session.watches.remove(full, self))
-            session.watches.add(full, once)
-            return once
-          }),
-          (once) => Effect.sync(() => session.watches.remove(full, once))
-        ),
-        (once): Effect.Effect<Watched<Value>, Failure | ConnectionError> =>
-          Effect.callback((resume) => {
-            // Whether the read must arm the watch is known when it leaves, which may be much later.
-            const request = {
-              path: full,
-              get watch() {
-                return session.watches.armsByRead(full, kind)
-              }
-            }
-            const pending = Pending.make(call, request, { path }, (exit) => {
-              // In the read loop: no event can come between the answer and this.
-              if (exit._tag === "Success") {
-                once.arm()
-                session.watches.observed(full, !(Option.isOption(exit.value) && Option.isNone(exit.value)))
-                resume(Effect.succeed({ value: exit.value, event: once.event }))
-              } else {
-                session.watches.remove(full, once)
-                resume(Exit.failCause(exit.cause))
-              }
-            })
-            if (session.submit(pending)) {
-              return Effect.sync(() => {
-                pending.cancelled = true
-              })
+      Effect.flatMap(Watches.holding, (holding): Effect.Effect<Watched<Value>, Failure | ConnectionError> => {
+        const asked = Effect.callback<Watched<Value>, Failure | ConnectionError>((resume) => {
+          const registry = session.watches
+          const once = new Watches.Once({ kind, registry, holding, serverPath: full, path })
+          const pending = Pending.make(call, new WatchingRead(registry, kind, full), { path }, (exit) => {
+            // In the read loop: no event can come between the answer and this.
+            if (exit._tag === "Success") {
+              once.arm()
+              registry.observed(full, !(Option.isOption(exit.value) && Option.isNone(exit.value)))
+              resume(Exit.succeed(new Watches.Reading(exit.value, once)))
+            } else {
+              once.cancel()
+              resume(Exit.failCause(exit.cause))
             }
           })
-      ))
+          return submit(pending)
+        })
+        return Telemetry.isTraced() ? traced(asked, call.name, path) : asked
+      }))
 
   const onStream = <A, E>(
     path: string,
@@ -508,8 +554,51 @@ export const make = (options: {
     return problem === undefined ? f(serverPath(path)) : Stream.fail(refuse("path", path, problem))
   }
 
+  // -------------------------------------------------------------------------
+  // the ensemble
+  // -------------------------------------------------------------------------
+
+  // Outside of any chroot.
+  const path = configPath
+
+  const config: Service["config"] = Effect.flatMap(
+    ask(Calls.get, { path, watch: false }, { path }),
+    ({ data }) => Reconfiguration.decode(data)
+  )
+
+  // Built where it is used: a stream is a kilobyte that most clients never need.
+  const configChanges: Service["configChanges"] = Stream.suspend(() =>
+    Watches.follow(session.watches, {
+      path,
+      serverPath: path,
+      kind: "node",
+      read: ask(Calls.getOrNot, { path, watch: false }, { path }),
+      isSame: (a, b) => a.stat.mzxid === b.stat.mzxid
+    }).pipe(
+      Stream.filterMap(Result.fromOption(() => undefined)),
+      Stream.mapEffect(({ data }) => Reconfiguration.decode(data))
+    )
+  )
+
+  const reconfig: Service["reconfig"] = (change) =>
+    Effect.flatMap(Effect.fromResult(Reconfiguration.requestOf(change)), (request) =>
+      Effect.flatMap(
+        ask(Calls.reconfig, request, { path, version: Number(request.curConfigId) }),
+        ({ data }) => Reconfiguration.decode(data)
+      ))
+
+  const updateHosts: Service["updateHosts"] = (hosts) =>
+    Effect.flatMap(parse(hosts), (servers) =>
+      servers.chroot === "" || servers.chroot === chroot
+        ? session.updateHosts(servers.hosts)
+        : Effect.fail(refuse("hosts", format(servers), `the chroot stays ${JSON.stringify(chroot)}`)))
+
   return {
     chroot,
+    config,
+    configChanges,
+    reconfig,
+    updateHosts,
     create,
     createWithStat,
     exists,
@@ -531,7 +620,7 @@ export const make = (options: {
           ask(Calls.setAcl, { path: full, acl, version }, { path, version }))
         : Effect.fail(refuse("acl", JSON.stringify(acl), problem))
     },
-    sync: (path) => onPath(path, (full) => ask(Calls.sync, { path: full }, { path })),
+    sync,
     getEphemerals: (path = "/") =>
       onPath(path, (full) =>
         Effect.map(ask(Calls.getEphemerals, { prefixPath: full }, { path }), (found) =>
@@ -566,7 +655,7 @@ export const make = (options: {
     getAndWatch: (path) => readAndWatch(path, "nodeOnce", Calls.get),
     getChildrenAndWatch: (path) => readAndWatch(path, "childrenOnce", Calls.getChildrenWithStat),
     state: SubscriptionRef.get(session.state),
-    states: SubscriptionRef.changes(session.state),
+    states: Stream.suspend(() => SubscriptionRef.changes(session.state)),
     session: session.connected,
     isAlive: Effect.sync(() => session.isAlive),
     sessionEnd: Effect.suspend(() => session.untilEnded),

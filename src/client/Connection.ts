@@ -25,6 +25,7 @@ import {
   Protocol as ProtocolReason,
   type Reason,
   RequestTimeout,
+  Tls,
   TooLarge
 } from "../ZooKeeperError.ts"
 import { Fifo } from "./Fifo.ts"
@@ -36,13 +37,31 @@ const watcherEvent = Jute.layoutOf(Protocol.WatcherEvent)
 const smallestConnectResponse = 36
 const largestHandshake = 4096
 
+/** How often a throttled request is asked again before its caller is told. */
+const mostRepeats = 8
+/** In ms: the first pause of a connection whose requests are throttled, and the longest. */
+const firstPause = 50
+const longestPause = 400
+
 /** Ends the session; the server answers, then hangs up. */
 export const closeSession = call("close", Protocol.operations.closeSession, { value: () => undefined })
 
+/** When something left us: ms on the monotonic and on the wall clock. */
+export interface Asked {
+  readonly at: number
+  readonly wall: number
+}
+
+/** A write, and which requests it carried, counted from 1. */
+interface Question extends Asked {
+  readonly first: number
+  readonly last: number
+}
+
 /** What a connection tells its session. */
 export interface Listener {
-  /** A request was answered that left us at this monotonic time, in ms: the session lived then. */
-  readonly proven: (sentAt: number) => void
+  /** What was asked then was answered: the session lived. Not always called in order. */
+  readonly proven: (asked: Asked) => void
   /** The zxid of an ordinary reply. */
   readonly zxid: (zxid: bigint) => void
   /** A watch fired; the path is the server's. */
@@ -64,8 +83,7 @@ export interface Limits {
 
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
-const messageOf = (error: Socket.SocketError): string => {
-  const { reason } = error
+const messageOf = (reason: Socket.SocketErrorReason): string => {
   if (reason._tag === "SocketCloseError") return "closed by the server"
   if (reason._tag === "SocketOpenError" && reason.kind === "Timeout") return "no connection in time"
   return "cause" in reason && reason.cause instanceof Error && reason.cause.message !== ""
@@ -73,7 +91,9 @@ const messageOf = (error: Socket.SocketError): string => {
     : reason.message
 }
 
-const lost = (error: Socket.SocketError): ConnectionError => failure(new ConnectionLoss({ detail: messageOf(error) }))
+/** A transport that knows better than that the connection was lost says so by the cause of its error. */
+const lost = ({ reason }: Socket.SocketError): ConnectionError =>
+  failure("cause" in reason && reason.cause instanceof Tls ? reason.cause : new ConnectionLoss({ detail: messageOf(reason) }))
 
 export class Connection {
   /** Monotonic ms at which bytes last came; any byte is a sign of life. */
@@ -90,20 +110,28 @@ export class Connection {
   private readonly auths = new Fifo()
   private response: typeof Protocol.ConnectResponse.Type | undefined
   private refusal: ConnectionError | undefined
-  private parked: ((blocks: Effect.Effect<Array<Uint8Array>>) => void) | undefined
+  private parked: ((blocks: Effect.Effect<Array<Uint8Array>, ConnectionError>) => void) | undefined
   private scheduled = false
-  private ended: ConnectionError | undefined
+  private ended: Reason | undefined
+  /** Whether the handshake was written. */
+  wasAsked = false
+  /** Whether the peer has sent anything at all. */
+  wasHeard = false
+  /** Monotonic ms until which nothing is written, 0 for no such time. */
+  private pausedUntil = 0
+  private leaving: ConnectionError | undefined
   /** The end is decided: whoever is told of it must not be served here again. */
   private failing = false
-  // One sample at a time proves the session: the newest request of a write, and when that write was made.
   private enqueued = 0
   private answered = 0
-  private sample = 0
-  private sampleAt = 0
-  private pingAt = 0
+  /** Writes with requests that are not answered, the oldest first: the first answer to each proves the session. */
+  private readonly questions: Array<Question> = []
+  /** How many answers the next thing to do about them waits for. */
+  private nextProof = Infinity
+  /** Pings that are not answered; they are answered in order, and apart from requests. */
+  private readonly pings: Array<Asked> = []
   private zxidHigh = 0
   private zxidLow = 0
-  private pinging = false
 
   constructor(options: {
     readonly clock: Clock.Clock
@@ -141,7 +169,7 @@ export class Connection {
 
   /** Encodes a request behind all others. Too large a one fails alone, unsent. */
   enqueue(pending: Pending): void {
-    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    if (this.ended !== undefined) return pending.fail(this.ended, "NotApplied")
     const { writer } = this
     writer.begin()
     writer.int(pending.xid = this.nextXid())
@@ -154,7 +182,7 @@ export class Connection {
 
   /** Authentication is answered out of order, under an xid of its own. */
   enqueueAuth(pending: Pending): void {
-    if (this.ended !== undefined) return pending.fail(this.ended.reason, "NotApplied")
+    if (this.ended !== undefined) return pending.fail(this.ended, "NotApplied")
     this.writer.begin()
     this.writer.int(pending.xid = Protocol.Xid.Auth)
     if (!this.encode(pending)) return
@@ -163,8 +191,7 @@ export class Connection {
   }
 
   ping(): void {
-    this.pinging = true
-    this.pingAt = this.now()
+    this.pings.push({ at: this.now(), wall: this.clock.currentTimeMillisUnsafe() })
     this.writer.begin()
     this.writer.int(Protocol.Xid.Ping)
     this.writer.int(OpCode.Ping)
@@ -195,20 +222,31 @@ export class Connection {
     const { parked } = this
     if (parked === undefined || this.writer.isEmpty) return
     this.parked = undefined
-    parked(Effect.succeed(this.drain()))
+    parked(this.blocks())
+  }
+
+  /** What has gathered, now or after the pause. */
+  private blocks(): Effect.Effect<Array<Uint8Array>, ConnectionError> {
+    if (this.pausedUntil === 0) return Effect.succeed(this.drain())
+    const left = this.pausedUntil - this.now()
+    this.pausedUntil = 0
+    return Effect.andThen(Effect.sleep(Math.max(0, left)), this.awaitBlocks)
   }
 
   /** When the oldest question left that is not answered yet. */
   private get askedAt(): number | undefined {
-    if (this.pinging) return this.pingAt
-    return this.sample > this.answered ? this.sampleAt : undefined
+    const ping = this.pings[0]?.at
+    const request = this.questions[0]?.at
+    return ping === undefined || request === undefined ? ping ?? request : Math.min(ping, request)
   }
 
   private drain(): Array<Uint8Array> {
     this.lastSent = this.now()
-    if (this.sample <= this.answered) {
-      this.sample = this.enqueued
-      this.sampleAt = this.lastSent
+    const { enqueued, questions } = this
+    const first = (questions[questions.length - 1]?.last ?? this.answered) + 1
+    if (enqueued >= first) {
+      questions.push({ at: this.lastSent, wall: this.clock.currentTimeMillisUnsafe(), first, last: enqueued })
+      if (questions.length === 1) this.nextProof = first
     }
     return this.writer.drain()
   }
@@ -218,6 +256,7 @@ export class Connection {
   // -------------------------------------------------------------------------
 
   private onConnectResponse(reader: Jute.Reader): void {
+    if (this.refusal !== undefined) return
     if (reader.remaining < smallestConnectResponse) {
       // A read-only server without local sessions answers with a bare reply header.
       reader.offset += 12
@@ -251,7 +290,7 @@ export class Connection {
       this.listener.zxid(view.getBigInt64(at + 4))
     }
     if (code === 0) this.succeed(pending, reader)
-    else pending.refuse(code)
+    else this.refuse(pending, code)
     this.listener.answered()
   }
 
@@ -273,8 +312,22 @@ export class Connection {
       throw new Jute.JuteError({ detail: `a reply to xid ${xid} where ${pending.xid} is due` })
     }
     this.pending.shift()
-    if (++this.answered === this.sample) this.listener.proven(this.sampleAt)
+    if (++this.answered >= this.nextProof) this.prove()
     return pending
+  }
+
+  /** The oldest question has its first answer, or its last. */
+  private prove(): void {
+    const { answered, questions } = this
+    for (let head = questions[0]; head !== undefined; head = questions[0]) {
+      if (answered === head.first) this.listener.proven(head)
+      if (answered < head.last) {
+        this.nextProof = answered < head.first ? head.first : head.last
+        return
+      }
+      questions.shift()
+    }
+    this.nextProof = Infinity
   }
 
   private succeed(pending: Pending, reader: Jute.Reader): void {
@@ -290,11 +343,24 @@ export class Connection {
     pending.succeed(value)
   }
 
+  private refuse(pending: Pending, code: number): void {
+    if (code === ErrorCode.Throttled && pending.repeats < mostRepeats) return this.repeat(pending)
+    pending.refuse(code)
+    // The server hangs up behind it, and would do so again.
+    if (code === ErrorCode.SessionClosedRequireAuth) throw failure(reasonOf(code, pending.call.name))
+  }
+
+  /** The server was too busy to execute it: it gets a pause from us, and then the request again. */
+  private repeat(pending: Pending): void {
+    const pause = Math.min(firstPause * 2 ** pending.repeats++, longestPause)
+    this.pausedUntil = Math.max(this.pausedUntil, this.now() + pause)
+    this.enqueue(pending)
+  }
+
   private onPing(code: number): void {
     if (code !== 0) throw failure(reasonOf(code, "ping"))
-    if (!this.pinging) return
-    this.pinging = false
-    this.listener.proven(this.pingAt)
+    const asked = this.pings.shift()
+    if (asked !== undefined) this.listener.proven(asked)
   }
 
   private onAuth(code: number): void {
@@ -306,6 +372,14 @@ export class Connection {
 
   private readonly onChunks = (chunks: ReadonlyArray<Uint8Array>): Effect.Effect<void, ConnectionError> => {
     this.lastReceived = this.now()
+    if (!this.wasHeard) {
+      this.wasHeard = true
+      const [first = new Uint8Array()] = chunks
+      // An alert: no handshake of ZooKeeper's begins like that.
+      if (first[0] === 0x15 && first[1] === 0x03) {
+        return Effect.fail(failure(new Tls({ problem: "TlsServer", detail: "it answered with an alert" })))
+      }
+    }
     try {
       for (const chunk of chunks) this.frames.push(chunk)
       return Effect.void
@@ -330,7 +404,11 @@ export class Connection {
   ): Effect.Effect<
     {
       readonly response: typeof Protocol.ConnectResponse.Type
-      readonly serve: (timeout: number, deadline: () => number) => Effect.Effect<never, ConnectionError>
+      readonly serve: (
+        timeout: number,
+        deadline: () => number,
+        prepare: Effect.Effect<void, ConnectionError>
+      ) => Effect.Effect<never, ConnectionError>
     },
     ConnectionError,
     Scope.Scope
@@ -342,6 +420,7 @@ export class Connection {
         this.writer.begin()
         connectRequest.write(this.writer, request)
         this.writer.end()
+        this.wasAsked = true
         yield* socketWriter.writeAll(this.drain() as [Uint8Array])
         while (this.response === undefined) {
           yield* this.onChunks(yield* pull)
@@ -356,25 +435,40 @@ export class Connection {
         }), { disableYield: true })
         return {
           response: this.response,
-          serve: (timeout, deadline) =>
-            Effect.raceAllFirst([read, write, this.keepAlive(timeout, deadline)]).pipe(
+          serve: (timeout, deadline, prepare) => {
+            const keepAlive = this.keepAlive(timeout, deadline)
+            return Effect.raceAllFirst([
+              read,
+              write,
+              Effect.andThen(Effect.raceFirst(prepare, keepAlive), keepAlive)
+            ]).pipe(
               Effect.mapError((error) => error._tag === "SocketError" ? lost(error) : error),
               Effect.onExit((exit) =>
                 Effect.sync(() =>
-                  this.end(Exit.isFailure(exit) && firstError(exit) || failure(this.listener.interrupted()))
+                  this.end(Exit.isFailure(exit) && firstError(exit)?.reason || this.listener.interrupted())
                 )
               )
             )
+          }
         }
       }),
       (error) => error._tag === "SocketError" ? lost(error) : error
     )
   }
 
-  private readonly awaitBlocks: Effect.Effect<Array<Uint8Array>> = Effect.callback((resume) => {
-    if (this.writer.isEmpty) this.parked = resume
-    else resume(Effect.succeed(this.drain()))
+  private readonly awaitBlocks: Effect.Effect<Array<Uint8Array>, ConnectionError> = Effect.callback((resume) => {
+    if (this.leaving !== undefined) resume(this.leaving)
+    else if (this.writer.isEmpty) this.parked = resume
+    else resume(this.blocks())
   })
+
+  /** Gives this connection up for another one. */
+  leave(reason: Reason): void {
+    this.leaving = failure(reason)
+    const { parked } = this
+    this.parked = undefined
+    parked?.(this.leaving)
+  }
 
   /** Pings when we were silent, gives up when the server was. */
   private keepAlive(timeout: number, deadline: () => number): Effect.Effect<never, ConnectionError> {
@@ -422,11 +516,10 @@ export class Connection {
   }
 
   /** Fails everything that waits for an answer, once and in order. */
-  private end(error: ConnectionError): void {
+  private end(reason: Reason): void {
     if (this.ended !== undefined) return
-    this.ended = error
+    this.ended = reason
     this.parked = undefined
-    const { reason } = error
     for (let auth = this.auths.shift(); auth !== undefined; auth = this.auths.shift()) auth.fail(reason, "Unknown")
     for (let next = this.pending.shift(); next !== undefined; next = this.pending.shift()) next.fail(reason, "Unknown")
   }

@@ -2,6 +2,12 @@
  * In which order the servers are tried: shuffled once, so that clients spread
  * over an ensemble, then round-robin from wherever the last attempt was.
  *
+ * When the list is replaced, each client decides by odds whether it moves, and
+ * whether to a server that was there before or to one that was added: so that
+ * in the end all servers have about as many clients, and no more than necessary
+ * have moved (protocol: `StaticHostProvider.updateServerList`, "Dynamic
+ * Reconfiguration of Primary/Backup Clusters", section 4).
+ *
  * Names are not resolved here: that happens anew at every attempt.
  *
  * @since 0.1.0
@@ -32,12 +38,113 @@ export interface Next {
 export interface HostList {
   readonly size: number
   /** The server to try now. */
-  readonly next: () => Next
+  next(): Next
   /** The server that `next` named serves us: a new round begins with the one after it. */
-  readonly succeeded: () => void
-  /** Replaces the list by a shuffled one and begins a new round, behind the current server if that is still there. */
-  readonly update: (hosts: NonEmptyReadonlyArray<Host>) => Effect.Effect<void>
+  succeeded(): void
+  /** All of them, in the order in which they are tried. */
+  readonly all: ReadonlyArray<Host>
+  has(host: Host): boolean
+  /** Tries this one next. */
+  prefer(host: Host): void
+  /**
+   * Replaces the list by a shuffled one and begins a new round. Returns whether
+   * the server that we are on should be left, now that load is to be spread
+   * anew; then the servers to move to come first, each once.
+   */
+  update(hosts: NonEmptyReadonlyArray<Host>): Effect.Effect<boolean>
 }
+
+const isSame = (left: Host, right: Host | undefined): boolean =>
+  left.host === right?.host && left.port === right.port
+
+class Shuffled implements HostList {
+  all: ReadonlyArray<Host>
+  private readonly first: Host
+  private position = -1
+  private attempts = 0
+  private ahead: ReadonlyArray<Host> = []
+  private latest: Host | undefined
+
+  constructor(hosts: ReadonlyArray<Host>, first: Host) {
+    this.all = hosts
+    this.first = first
+  }
+
+  get size(): number {
+    return this.all.length
+  }
+
+  next(): Next {
+    const roundCompleted = this.attempts > 0 && this.attempts % this.all.length === 0
+    this.attempts++
+    return { host: this.latest = this.choose(), roundCompleted }
+  }
+
+  private choose(): Host {
+    const [preferred] = this.ahead
+    if (preferred !== undefined) {
+      this.ahead = this.ahead.slice(1)
+      return preferred
+    }
+    this.position = (this.position + 1) % this.all.length
+    return this.all[this.position] ?? this.first
+  }
+
+  has(host: Host): boolean {
+    return this.all.some((each) => isSame(each, host))
+  }
+
+  succeeded(): void {
+    this.attempts = 0
+    this.ahead = []
+    // Of those that were tried out of turn, the round goes on behind the one that serves.
+    const at = this.all.findIndex((host) => isSame(host, this.latest))
+    if (at >= 0) this.position = at
+  }
+
+  prefer(host: Host): void {
+    this.attempts = 0
+    this.ahead = [host]
+  }
+
+  update(replacement: NonEmptyReadonlyArray<Host>): Effect.Effect<boolean> {
+    return Effect.gen({ self: this }, function*() {
+      const reshuffled = yield* Random.shuffle(replacement)
+      const before = this.all
+      const { latest } = this
+      const kept = reshuffled.filter((host) => before.some((other) => isSame(other, host)))
+      const added = reshuffled.filter((host) => !kept.includes(host))
+      const odds = toAdded(before.length, kept.length, added.length, reshuffled.some((host) => isSame(host, latest)))
+      this.all = reshuffled
+      this.position = reshuffled.findIndex((host) => isSame(host, latest))
+      this.attempts = 0
+      this.ahead = []
+      if (latest === undefined || (yield* Random.next) >= odds.move) return false
+      this.ahead = yield* drawn(kept, added, odds.added)
+      return true
+    })
+  }
+}
+
+/** With which probability we move, and then to one of the added servers. */
+const toAdded = (before: number, kept: number, added: number, isKept: boolean) => {
+  const after = kept + added
+  if (after > before) return isKept ? { move: 1 - before / after, added: 1 } : { move: 1, added: 1 }
+  if (isKept) return { move: 0, added: 0 }
+  const share = before === kept ? 0 : kept * (before - after) / (after * (before - kept))
+  return { move: 1, added: 1 - share }
+}
+
+/** Each once, drawn by the odds for as long as there are some of both kinds. */
+const drawn = Effect.fnUntraced(function*(kept: ReadonlyArray<Host>, added: ReadonlyArray<Host>, odds: number) {
+  const order: Array<Host> = []
+  for (let old = 0, young = 0; order.length < kept.length + added.length;) {
+    const takesAdded = (yield* Random.next) < odds
+    const host = young < added.length && (takesAdded || old >= kept.length) ? added[young++] : kept[old++]
+    if (host !== undefined) order.push(host)
+  }
+  return order
+})
 
 /**
  * A list in an order that `Random` decides.
@@ -46,29 +153,4 @@ export interface HostList {
  * @since 0.1.0
  */
 export const make = (initial: NonEmptyReadonlyArray<Host>): Effect.Effect<HostList> =>
-  Effect.map(Random.shuffle(initial), (shuffled): HostList => {
-    let hosts = shuffled
-    let position = -1
-    let attempts = 0
-    return {
-      get size() {
-        return hosts.length
-      },
-      next() {
-        const roundCompleted = attempts > 0 && attempts % hosts.length === 0
-        attempts++
-        position = (position + 1) % hosts.length
-        return { host: hosts[position] ?? initial[0], roundCompleted }
-      },
-      succeeded() {
-        attempts = 0
-      },
-      update: (replacement) =>
-        Effect.map(Random.shuffle(replacement), (reshuffled) => {
-          const current = hosts[position]
-          position = reshuffled.findIndex(({ host, port }) => host === current?.host && port === current.port)
-          hosts = reshuffled
-          attempts = 0
-        })
-    }
-  })
+  Effect.map(Random.shuffle(initial), (shuffled) => new Shuffled(shuffled, initial[0]))

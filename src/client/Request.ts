@@ -22,6 +22,7 @@ import {
   Throttled,
   Unimplemented
 } from "../ZooKeeperError.ts"
+import { Ending, type Telemetry } from "./Telemetry.ts"
 
 /** Request numbers run from 1 to 2^31-1 and begin again at 1: 0 and below have meanings of their own. */
 export const xidAfter = (xid: number): number => xid === 0x7fff_ffff ? 1 : xid + 1
@@ -37,6 +38,8 @@ export interface Subject {
 /** How one public operation is asked and answered. */
 export interface Call<Request, Value, Failure> {
   readonly name: string
+  /** Stands for the name where it is counted. */
+  readonly number: number
   readonly opCode: number
   readonly request: Jute.LayoutOf<Request>
   readonly read: (reader: Jute.Reader) => Value
@@ -52,6 +55,13 @@ export interface Call<Request, Value, Failure> {
 export interface Failing<Failure> {
   readonly code: number
   readonly make: (subject: Subject) => Failure
+}
+
+const names: Array<string> = []
+
+const numberOf = (name: string): number => {
+  const known = names.indexOf(name)
+  return known < 0 ? names.push(name) - 1 : known
 }
 
 /** Describes an operation once; the connection only follows it. */
@@ -72,6 +82,7 @@ export const call = <Request, Response, Value, const Failures extends ReadonlyAr
   }
   return {
     name,
+    number: numberOf(name),
     opCode: operation.opCode,
     request: Jute.layoutOf(operation.request),
     read: (reader) => options.value(response.read(reader)),
@@ -100,6 +111,7 @@ export const reasonOf = (code: number, operation: string): Reason => {
     case ErrorCode.Throttled:
       return new Throttled({})
     case ErrorCode.Unimplemented:
+    case ErrorCode.ReconfigDisabled:
       return new Unimplemented({ operation })
     case ErrorCode.EphemeralOnLocalSession:
       return new EphemeralOnLocalSession({})
@@ -120,8 +132,12 @@ export class Pending {
   xid = 0
   /** When it was encoded, in monotonic ms; kept only where a request timeout is set. */
   sentAt = 0
+  /** How often it was asked again, because the server was too busy to execute it. */
+  repeats = 0
   /** Its caller went away before it was sent: it must not be sent any more. */
   cancelled = false
+  /** Where its end is counted; requests of the client's own are not. */
+  telemetry: Telemetry | undefined = undefined
   // `make` checks that these four belong together; in the list of what is pending nobody needs to know their types.
   readonly call: Call<any, any, any>
   readonly request: unknown
@@ -150,27 +166,36 @@ export class Pending {
   }
 
   succeed(value: unknown): void {
+    this.count(Ending.Ok)
     this.resume(Exit.succeed(value))
   }
 
   /** Completes with what the reply's code says. */
   refuse(code: number): void {
     const { absent } = this.call
-    if (code === ErrorCode.NoNode && Option.isSome(absent)) return this.resume(Exit.succeed(absent.value))
+    if (code === ErrorCode.NoNode && Option.isSome(absent)) return this.succeed(absent.value)
     const failure = this.call.failures[code]
-    if (failure !== undefined) this.resume(Exit.fail(failure(this.subject)))
-    else this.fail(reasonOf(code, this.call.name), outcomeOf(code))
+    if (failure === undefined) return this.fail(reasonOf(code, this.call.name), outcomeOf(code))
+    this.count(Ending.Refused)
+    this.resume(Exit.fail(failure(this.subject)))
   }
 
-  fail(reason: Reason, outcome: Outcome): void {
+  fail(reason: Reason, decided: Outcome): void {
     const { path } = this.subject
+    const outcome = this.call.isRead ? "NotApplied" : decided
+    this.count(Ending[outcome])
     this.resume(Exit.fail(
       new ConnectionError({
         reason,
-        outcome: this.call.isRead ? "NotApplied" : outcome,
+        outcome,
         operation: this.call.name,
         ...(path === undefined ? {} : { path })
       })
     ))
+  }
+
+  private count(ending: Ending): void {
+    const { name, number } = this.call
+    this.telemetry?.request(name, number, ending)
   }
 }

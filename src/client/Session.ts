@@ -10,6 +10,7 @@
  *
  * Not here: what requests mean, and chroots.
  */
+import type { NonEmptyReadonlyArray } from "effect/Array"
 import type * as Clock from "effect/Clock"
 import * as ClockModule from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -24,20 +25,27 @@ import type * as Socket from "effect/socket/Socket"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import { type ConnectionString, formatHost, type Host } from "../ConnectionString.ts"
 import * as Protocol from "../jute/Protocol.ts"
-import type { SessionCredentials, SessionInfo, SessionState } from "../SessionState.ts"
+import type * as Sasl from "../Sasl.ts"
+import { hexadecimal, type SessionCredentials, type SessionInfo, type SessionState } from "../SessionState.ts"
 import {
+  type AttemptFailure,
   AuthFailed,
   Closed,
   ConnectionError,
   ConnectionLoss,
   type Reason,
   SessionExpired,
+  Tls,
   Unreachable
 } from "../ZooKeeperError.ts"
-import { closeSession, Connection, type Limits } from "./Connection.ts"
+import { type Asked, closeSession, Connection, type Limits } from "./Connection.ts"
 import { Fifo } from "./Fifo.ts"
 import * as HostList from "./HostList.ts"
 import { call, Pending, xidAfter } from "./Request.ts"
+import * as SaslExchange from "./SaslExchange.ts"
+import * as ServerProbe from "./ServerProbe.ts"
+import * as Telemetry from "./Telemetry.ts"
+import { speaksTls } from "./TlsProbe.ts"
 import { WatchRegistry } from "./WatchRegistry.ts"
 
 export interface Credential {
@@ -48,6 +56,9 @@ export interface Credential {
 export interface Options {
   readonly servers: ConnectionString
   readonly dial: (host: Host) => Effect.Effect<Socket.Socket>
+  readonly sasl: Sasl.Mechanism | undefined
+  /** Whether `dial` is known to speak no TLS. */
+  readonly isPlain: boolean
   /** In ms, as asked for. */
   readonly sessionTimeout: number
   /** In ms: how long building may take. */
@@ -67,43 +78,77 @@ export interface Options {
 
 const authenticate = call("addAuth", Protocol.operations.auth, { value: () => undefined })
 
+const noPassword = new Uint8Array(16)
+
 /** Share of the timeout by which the client gives up a session before the server can. */
 const margin = 0.1
 /** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
 const leastAttempt = 1000
+/** In ms: a connection that lived shorter does not count as a sign of health. */
+const briefest = 1000
+/** In ms: how long requests in flight may delay that a connection is left. */
+const longestDrain = 1000
+/** In ms: the first pause of the search for a server with quorum, and the longest. */
+const firstSearch = 100
+const longestSearch = 60_000
+/** Rounds in which all servers were behind us, after which we believe that data was lost. */
+const roundsBehind = 8
 /** In ms: after a loss, clients spread their first attempts over this time. */
 const spread = 200
 
+/** Why a connection ended that was given up for a better one. */
+const left = new ConnectionLoss({ detail: "left for another server" })
+
 const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotApplied" })
 
-const hex = (sessionId: bigint): string => `0x${BigInt.asUintN(64, sessionId).toString(16)}`
+/** An error with its stack is built where someone asks for it. */
+const failing = (reason: Reason) => Effect.suspend(() => Effect.fail(failure(reason)))
 
 type Attempt =
-  /** The server could not take us, or the connection was lost later. */
-  | { readonly _tag: "Lost"; readonly served: boolean; readonly error: ConnectionError }
+  /**
+   * The server could not take us, or the connection was lost later. It was `held` from the handshake on, and has
+   * `served` once a request was answered; one that is `silent` hung up on the handshake without a word.
+   */
+  | {
+    readonly _tag: "Lost"
+    readonly served: boolean
+    readonly held: boolean
+    readonly silent: boolean
+    readonly error: ConnectionError
+  }
   /** The server says that the session is over. */
   | { readonly _tag: "Refused" }
+
+type Pause = (input: undefined) => Effect.Effect<unknown, unknown>
 
 export class Session {
   readonly watches = new WatchRegistry()
   readonly state: SubscriptionRef.SubscriptionRef<SessionState>
   private readonly options: Options
   private readonly clock: Clock.Clock
+  private readonly telemetry: Telemetry.Telemetry
   private readonly hosts: HostList.HostList
   private readonly credentials: Array<Credential>
   private readonly waiting = new Fifo()
-  private readonly attempts = new Map<string, string>()
+  private readonly attempts = new Map<string, AttemptFailure>()
   private connection: Connection | undefined
   private ready = false
   private terminal: Reason | undefined
   private detached = false
   private fiber: Fiber.Fiber<void> | undefined
+  private watcher: Fiber.Fiber<void> | undefined
 
   private id = 0n
-  private password: Uint8Array = new Uint8Array(16)
+  private password: Uint8Array = noPassword
   private timeout: number
   private lastZxid = 0n
   private readOnly = false
+  /** Whether a server with quorum knows the session; those of read-only servers are known to nobody else. */
+  private isGlobal: boolean
+  /** Requests that may be in flight on the connection, 0 when it is about to be left. */
+  private window: number
+  private readonly refusing = new Set<string>()
+  private behind = { rounds: 0, found: 0n }
   private server: Host | undefined
   private xid = 0
   private provenAt = 0
@@ -116,19 +161,23 @@ export class Session {
     options: Options,
     clock: Clock.Clock,
     hosts: HostList.HostList,
-    state: SubscriptionRef.SubscriptionRef<SessionState>
+    state: SubscriptionRef.SubscriptionRef<SessionState>,
+    telemetry: Telemetry.Telemetry
   ) {
     this.options = options
     this.clock = clock
+    this.telemetry = telemetry
     this.hosts = hosts
     this.state = state
     this.timeout = options.sessionTimeout
     this.credentials = [...options.credentials]
+    this.window = options.maxInFlight
+    this.isGlobal = options.resume !== undefined
     if (options.resume !== undefined) {
       this.id = options.resume.id
       this.password = Redacted.value(options.resume.password)
       this.lastZxid = options.resume.lastZxid
-      this.prove(this.now())
+      this.prove({ at: this.now(), wall: clock.currentTimeMillisUnsafe() })
     }
   }
 
@@ -139,8 +188,9 @@ export class Session {
   /** Sends, or keeps until there is a connection. Returns whether it was kept. */
   submit(pending: Pending): boolean {
     const { connection } = this
+    pending.telemetry = this.telemetry
     if (this.ready && connection !== undefined && connection.isOpen) {
-      if (this.waiting.size === 0 && connection.inFlight < this.options.maxInFlight) {
+      if (this.waiting.size === 0 && connection.inFlight < this.window) {
         connection.enqueue(pending)
         return false
       }
@@ -158,7 +208,7 @@ export class Session {
   private readonly release = (): void => {
     const { connection } = this
     if (!this.ready || connection === undefined || this.waiting.size === 0) return
-    while (this.waiting.size > 0 && connection.isOpen && connection.inFlight < this.options.maxInFlight) {
+    while (this.waiting.size > 0 && connection.isOpen && connection.inFlight < this.window) {
       const pending = this.waiting.shift()
       if (pending !== undefined && !pending.cancelled) connection.enqueue(pending)
     }
@@ -180,10 +230,10 @@ export class Session {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
-  private prove(sentAt: number): void {
-    const now = this.now()
-    this.provenAt = sentAt
-    this.provenWall = this.clock.currentTimeMillisUnsafe() - (now - sentAt)
+  /** Both clocks as they were then: the machine may have slept while the answer was on its way. */
+  private prove({ at, wall }: Asked): void {
+    this.provenAt = at
+    this.provenWall = wall
   }
 
   /** Monotonic ms at which the session is given up. */
@@ -224,6 +274,25 @@ export class Session {
     return { id: this.id, password: Redacted.make(this.password), lastZxid: this.lastZxid }
   }
 
+  // What the gauges show.
+
+  get inFlight(): number {
+    return this.connection?.inFlight ?? 0
+  }
+
+  get waitingRequests(): number {
+    return this.waiting.size
+  }
+
+  get stateTag(): SessionState["_tag"] {
+    return SubscriptionRef.getUnsafe(this.state)._tag
+  }
+
+  /** Those that are tried. */
+  get servers(): ReadonlyArray<Host> {
+    return this.hosts.all
+  }
+
   get currentId(): bigint {
     return this.id
   }
@@ -236,9 +305,14 @@ export class Session {
   private expire(): Effect.Effect<void> {
     return Effect.suspend(() => {
       const sessionId = this.id
-      const reason = new SessionExpired({})
+      const { found, rounds } = this.behind
+      const lastZxid = this.lastZxid
+      const reason = new SessionExpired(rounds === 0 ? {} : { dataLoss: { seen: lastZxid, found } })
+      this.behind = { rounds: 0, found: 0n }
+      this.telemetry.sessionExpired()
       this.id = 0n
-      this.password = new Uint8Array(16)
+      this.isGlobal = false
+      this.password = noPassword
       this.lastZxid = 0n
       this.timeout = this.options.sessionTimeout
       this.ready = false
@@ -248,11 +322,11 @@ export class Session {
       }
       const { ended } = this
       this.ended = Deferred.makeUnsafe()
-      Deferred.doneUnsafe(ended, Exit.fail(failure(reason)))
+      Deferred.doneUnsafe(ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
-      return Effect.logWarning("ZooKeeper session expired").pipe(
-        Effect.annotateLogs({ sessionId: hex(sessionId) }),
+      return Effect.logWarning(rounds === 0 ? "ZooKeeper session expired" : `ZooKeeper: ${reason.message}`).pipe(
+        Effect.annotateLogs({ sessionId: hexadecimal(sessionId), lastZxid: hexadecimal(lastZxid) }),
         Effect.andThen(this.announce({ _tag: "Expired", sessionId })),
         Effect.andThen(this.terminal === undefined ? this.announce({ _tag: "Connecting" }) : Effect.void)
       )
@@ -264,7 +338,7 @@ export class Session {
       if (this.terminal !== undefined) return Effect.void
       this.terminal = reason
       this.ready = false
-      Deferred.doneUnsafe(this.ended, Exit.fail(failure(reason)))
+      Deferred.doneUnsafe(this.ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, true)
       Deferred.doneUnsafe(this.connecting, Exit.void)
@@ -278,66 +352,123 @@ export class Session {
 
   private readonly nextXid = (): number => this.xid = xidAfter(this.xid)
 
-  private readonly loop: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    let pause = yield* Schedule.toStepWithSleep(this.options.reconnect)
-    let wasServed = false
-    while (this.terminal === undefined) {
-      const { host, roundCompleted } = this.hosts.next()
-      if (roundCompleted) {
-        yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
-          Effect.annotateLogs({ attempts: this.describeAttempts() })
-        )
-        // A schedule that ends is begun anew: its owner may end, the client must not.
-        yield* Effect.catchCause(pause(undefined), () =>
-          Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
-            pause = again
-            return Effect.ignore(pause(undefined))
-          }))
-      } else if (wasServed) {
-        yield* Effect.sleep(yield* Random.nextBetween(0, spread))
-      }
-      const attempt = yield* this.attempt(host)
-      wasServed = attempt._tag === "Lost" && attempt.served
-      if (wasServed) pause = yield* Schedule.toStepWithSleep(this.options.reconnect)
-      if (attempt._tag === "Refused") {
-        this.hosts.succeeded()
-        yield* this.expire()
-      } else {
-        const { reason } = attempt.error
-        this.attempts.set(formatHost(host), reason.message)
-        if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
-          yield* this.finish(reason, { _tag: "AuthFailed" })
+  private loop(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      let pause: Pause | undefined
+      let wasServed = false
+      let wasBrief = false
+      if (this.id !== 0n) yield* this.watchDeadline()
+      while (this.terminal === undefined) {
+        const { host, roundCompleted } = this.hosts.next()
+        if (roundCompleted) {
+          yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
+            Effect.annotateLogs({ attempts: this.describeAttempts() })
+          )
+          yield* this.lookForDataLoss
+        }
+        if (roundCompleted || wasBrief) {
+          pause ??= yield* Schedule.toStepWithSleep(this.options.reconnect)
+          // A schedule that ends is begun anew: its owner may end, the client must not.
+          const next = Effect.catchCause(pause(undefined), () =>
+            Effect.flatMap(Schedule.toStepWithSleep(this.options.reconnect), (again) => {
+              pause = again
+              return Effect.ignore(again(undefined))
+            }))
+          yield* Effect.timeoutOption(next, this.longestPause(wasBrief))
+        } else if (wasServed) {
+          yield* Effect.sleep(yield* Random.nextBetween(0, spread))
+        }
+        const begunAt = this.now()
+        const attempt = yield* this.attempt(host)
+        if (attempt._tag === "Lost" && this.terminal === undefined) yield* this.tellLoss(host, attempt)
+        wasServed = attempt._tag === "Lost" && attempt.served
+        // A server that serves a moment and hangs up, again and again, is backed off from like one that refuses.
+        wasBrief = wasServed && this.now() - begunAt < briefest
+        if (wasServed && !wasBrief) pause = undefined
+        if (attempt._tag === "Refused") {
+          this.hosts.succeeded()
+          yield* this.expire()
+        } else {
+          const { reason } = attempt.error
+          if (attempt.silent) this.refusing.add(formatHost(host))
+          else this.refusing.delete(formatHost(host))
+          if (reason._tag !== "Unreachable") this.attempts.set(formatHost(host), reason)
+          if (reason._tag === "AuthFailed" || reason._tag === "AuthRequired") {
+            yield* this.finish(reason, { _tag: "AuthFailed" })
+          }
         }
       }
+    })
+  }
+
+  /** In ms: no pause may cost a session that can still be saved. */
+  private longestPause(wasBrief: boolean): number {
+    if (this.id === 0n) return Infinity
+    return Math.min(this.timeout / 3, wasBrief ? briefest : Infinity)
+  }
+
+  /** What breaks here is a fault of ours: nobody is left waiting for it. */
+  private guarded(life: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.tapCause(life, (cause) =>
+      Effect.andThen(
+        Effect.logError("ZooKeeper session loop broke", cause),
+        this.finish(new Closed({}), { _tag: "Closed" })
+      ))
+  }
+
+  /** A connection that was held is worth a line; attempts are told of by the round. */
+  private tellLoss(host: Host, { error, held }: Extract<Attempt, { readonly _tag: "Lost" }>): Effect.Effect<void> {
+    if (!held) {
+      this.telemetry.attempted("failed")
+      return Effect.void
     }
-  })
+    this.telemetry.disconnected()
+    const told = error.reason === left
+      ? Effect.logInfo("ZooKeeper connection left; connecting to another server")
+      : Effect.logWarning("ZooKeeper connection lost; reconnecting")
+    return told.pipe(
+      Effect.annotateLogs({
+        sessionId: hexadecimal(this.id),
+        server: formatHost(host),
+        lastZxid: hexadecimal(this.lastZxid),
+        reason: error.reason.message
+      })
+    )
+  }
 
   private describeAttempts(): string {
-    return Array.from(this.attempts, ([host, message]) => `${host}: ${message}`).join("; ")
+    return Array.from(this.attempts, ([host, { message }]) => `${host}: ${message}`).join("; ")
   }
 
   private attempt(host: Host): Effect.Effect<Attempt> {
     return Effect.suspend(() => {
       let served = false
+      let held = false
       const sessionId = this.id
       const connection = new Connection({
         clock: this.clock,
         limits: this.options.limits,
         nextXid: this.nextXid,
         listener: {
-          proven: (sentAt) => {
+          proven: (asked) => {
             // The handshake alone proves little: servers that hang up behind it must be backed off from.
             if (!served) {
               served = true
               this.hosts.succeeded()
               this.attempts.clear()
+              this.refusing.clear()
+              this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection) this.prove(sentAt)
+            if (this.connection === connection && asked.at >= this.provenAt) this.prove(asked)
+            this.telemetry.roundTrip(this.now() - asked.at)
           },
           zxid: (zxid) => {
             if (zxid > this.lastZxid) this.lastZxid = zxid
           },
-          notified: (type, path) => this.watches.dispatch(type, path),
+          notified: (type, path) => {
+            this.telemetry.notified()
+            this.watches.dispatch(type, path)
+          },
           answered: this.release,
           interrupted: () => this.terminal ?? new ConnectionLoss({ detail: "closed by us" })
         }
@@ -352,29 +483,120 @@ export class Session {
       }
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
       const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
-      const sentAt = this.now()
+      const asked = { at: this.now(), wall: this.clock.currentTimeMillisUnsafe() }
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)
-        const { response, serve } = yield* Effect.timeoutOrElse(connection.open(socket, request), {
+        const opened = Effect.catchIf(
+          connection.open(socket, request),
+          () => this.isSilent(connection),
+          (error) => this.explainSilence(host, error)
+        )
+        const { response, serve } = yield* Effect.timeoutOrElse(opened, {
           duration: within,
           orElse: () =>
             Effect.fail(failure(new ConnectionLoss({ detail: `no handshake within ${Math.round(within)} ms` })))
         })
         // The session was given up while this server was asked for it: nobody wants it back.
         if (this.id !== sessionId) {
-          return { _tag: "Lost", served: true, error: failure(new SessionExpired({})) } satisfies Attempt
+          return { _tag: "Lost", served: true, held, silent: false, error: failure(new SessionExpired({})) } satisfies Attempt
         }
         if (response.timeOut <= 0) return { _tag: "Refused" } satisfies Attempt
-        yield* this.established(connection, host, response, sentAt)
-        const error = yield* Effect.flip(
-          Effect.raceFirst(serve(this.timeout, this.deadline), this.prepare(connection))
-        )
-        return { _tag: "Lost", served, error } satisfies Attempt
+        if (!this.hosts.has(host)) {
+          const reason = new ConnectionLoss({ detail: "it is none of the servers any more" })
+          return { _tag: "Lost", served: true, held, silent: false, error: failure(reason) } satisfies Attempt
+        }
+        held = true
+        yield* this.established(connection, host, response, asked)
+        if (this.readOnly) yield* Effect.forkScoped(this.searchReadWrite(connection, host))
+        const error = yield* Effect.flip(serve(this.timeout, this.deadline, this.prepare(connection, host, within)))
+        return { _tag: "Lost", served, held, silent: false, error } satisfies Attempt
       }).pipe(
         Effect.scoped,
-        Effect.catch((error) => Effect.succeed<Attempt>({ _tag: "Lost", served, error })),
+        Effect.catch((error) =>
+          Effect.succeed<Attempt>({ _tag: "Lost", served, held, silent: this.isSilent(connection), error })
+        ),
         Effect.onExit(() => this.disconnected(connection))
       )
+    })
+  }
+
+  /** Hung up on without a word: no quorum, too many connections, data that is older than ours, or a TLS port. */
+  private isSilent(connection: Connection): boolean {
+    return connection.wasAsked && !connection.wasHeard
+  }
+
+  /** A server that has never served us is asked once whether it speaks TLS. */
+  private explainSilence(host: Host, error: ConnectionError): Effect.Effect<never, ConnectionError> {
+    return Effect.suspend(() => {
+      const server = formatHost(host)
+      if (!this.options.isPlain || this.hadSession || error.reason._tag !== "ConnectionLoss") return Effect.fail(error)
+      const known = this.attempts.get(server)
+      if (known !== undefined && known._tag !== "Tls") return Effect.fail(error)
+      return Effect.flatMap(Effect.flatMap(this.options.dial(host), speaksTls), (isTls) =>
+        isTls ? failure(new Tls({ problem: "TlsServer", detail: "" })) : error)
+    })
+  }
+
+  /** Servers that are behind what we have seen refuse us without a word; for good, where data was lost. */
+  private get lookForDataLoss(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { all } = this.hosts
+      if (this.id === 0n || this.lastZxid === 0n || all.some((host) => !this.refusing.has(formatHost(host)))) {
+        return Effect.void
+      }
+      return ServerProbe.newestZxid(this.options.dial, all).pipe(
+        // One that does not tell may be the one that has it all.
+        Effect.orElseSucceed(() => this.lastZxid),
+        Effect.flatMap((found) => {
+          this.behind = found < this.lastZxid ? { rounds: this.behind.rounds + 1, found } : { rounds: 0, found: 0n }
+          return this.behind.rounds < roundsBehind || this.id === 0n ? Effect.void : this.expire()
+        })
+      )
+    })
+  }
+
+  /** While the server is read-only: asks the others whether they have a quorum, and goes to the first that has. */
+  private searchReadWrite(connection: Connection, current: Host): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      let at = 0
+      for (let pause = firstSearch; connection.isOpen; pause = Math.min(2 * pause, longestSearch)) {
+        yield* Effect.sleep(pause)
+        const others = this.hosts.all.filter((host) => formatHost(host) !== formatHost(current))
+        const host = others[at++ % Math.max(1, others.length)]
+        if (host === undefined || !(yield* ServerProbe.hasQuorum(this.options.dial, host))) continue
+        this.hosts.prefer(host)
+        yield* Effect.logDebug("ZooKeeper: found a server that has a quorum").pipe(
+          Effect.annotateLogs({ server: formatHost(host) })
+        )
+        return yield* this.moveAway(connection)
+      }
+    })
+  }
+
+  /** Lets what is in flight be answered, then drops the connection; the loop makes the next one. */
+  private moveAway(connection: Connection): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.window = 0
+      const until = this.now() + longestDrain
+      return Effect.whileLoop({
+        while: () => connection.isOpen && connection.inFlight > 0 && this.now() < until,
+        body: () => Effect.sleep(5),
+        step: () => {}
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => connection.leave(left)))
+      )
+    })
+  }
+
+  /** Goes on with other servers; by the odds that spread clients evenly, this connection is left for one of them. */
+  updateHosts(hosts: NonEmptyReadonlyArray<Host>): Effect.Effect<void> {
+    return Effect.flatMap(this.hosts.update(hosts), (moves) => {
+      this.attempts.clear()
+      this.refusing.clear()
+      const { connection } = this
+      return moves && connection !== undefined && this.terminal === undefined
+        ? Effect.uninterruptible(this.moveAway(connection))
+        : Effect.void
     })
   }
 
@@ -382,7 +604,7 @@ export class Session {
     connection: Connection,
     server: Host,
     response: typeof Protocol.ConnectResponse.Type,
-    sentAt: number
+    asked: Asked
   ): Effect.Effect<void> {
     return Effect.suspend(() => {
       const resumed = this.id === response.sessionId
@@ -391,20 +613,44 @@ export class Session {
       this.password = response.passwd.slice()
       this.timeout = response.timeOut
       this.readOnly = response.readOnly ?? false
+      this.isGlobal = resumed ? this.isGlobal || !this.readOnly : !this.readOnly
+      this.window = this.options.maxInFlight
       this.server = server
       this.connection = connection
-      this.prove(sentAt)
+      this.prove(asked)
       this.rearm = { relativeZxid, newSession: !resumed }
-      return Effect.logDebug(resumed ? "ZooKeeper session resumed" : "ZooKeeper session established").pipe(
-        Effect.annotateLogs({ sessionId: hex(this.id), server: formatHost(server), timeout: this.timeout })
+      const { watcher } = this
+      this.watcher = undefined
+      this.telemetry.attempted("connected")
+      return (resumed ? Effect.logInfo("ZooKeeper session resumed") : Effect.logDebug("ZooKeeper session established")).pipe(
+        Effect.annotateLogs({
+          sessionId: hexadecimal(this.id),
+          server: formatHost(server),
+          timeout: this.timeout,
+          lastZxid: hexadecimal(relativeZxid)
+        }),
+        Effect.andThen(watcher === undefined ? Effect.void : Fiber.interrupt(watcher))
       )
     })
   }
 
   private rearm = { relativeZxid: 0n, newSession: true }
 
-  /** Identities and watches first; only then is the client connected, and what waited is sent. */
-  private prepare(connection: Connection): Effect.Effect<never, ConnectionError> {
+  /** Who we are comes before all else, alone; then identities and watches. Only then is what waited sent. */
+  private prepare(connection: Connection, server: Host, within: number): Effect.Effect<void, ConnectionError> {
+    const { sasl } = this.options
+    if (sasl === undefined) return this.rearmed(connection)
+    return Effect.scoped(SaslExchange.authenticate(connection, sasl, server)).pipe(
+      Effect.timeoutOrElse({
+        duration: within,
+        orElse: () =>
+          Effect.fail(failure(new ConnectionLoss({ detail: `no end of SASL within ${Math.round(within)} ms` })))
+      }),
+      Effect.andThen(this.rearmed(connection))
+    )
+  }
+
+  private rearmed(connection: Connection): Effect.Effect<void, ConnectionError> {
     const authenticated = Effect.suspend(() =>
       Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
         concurrency: "unbounded",
@@ -416,6 +662,7 @@ export class Session {
         ...this.rearm,
         maxRequestSize: this.options.limits.maxRequestSize
       })
+      this.telemetry.rearmed(batches.length)
       return Effect.forEach(batches, (batch) =>
         Effect.callback<void, ConnectionError>((resume) => {
           connection.enqueue(
@@ -429,13 +676,16 @@ export class Session {
     return Effect.all([authenticated, armed], { concurrency: "unbounded", discard: true }).pipe(
       Effect.andThen(Effect.suspend(() => {
         this.ready = true
-        if (this.hadSession) this.watches.gap(this.rearm.newSession ? "NewSession" : "Reconnected")
+        if (this.hadSession) {
+          const reason = this.rearm.newSession ? "NewSession" : "Reconnected"
+          this.telemetry.gap(reason)
+          this.watches.gap(reason)
+        }
         this.hadSession = true
         Deferred.doneUnsafe(this.connecting, Exit.void)
         this.release()
         return this.announce({ _tag: "Connected", sessionId: this.id, readOnly: this.readOnly })
-      })),
-      Effect.andThen(Effect.never)
+      }))
     )
   }
 
@@ -465,48 +715,69 @@ export class Session {
       this.watches.disconnected()
       const wasReady = this.ready
       this.ready = false
-      if (this.terminal !== undefined || this.id === 0n || !wasReady) return Effect.void
+      if (this.terminal !== undefined || this.id === 0n) return Effect.void
+      if (!this.isGlobal) return this.forget(wasReady)
+      if (!wasReady) return this.watchDeadline()
       this.connecting = Deferred.makeUnsafe()
       const wall = this.clock.currentTimeMillisUnsafe()
-      return this.announce({
-        _tag: "Suspended",
-        sessionId: this.id,
-        since: wall,
-        deadline: wall + Math.max(0, this.deadline() - this.now())
-      })
+      return Effect.andThen(
+        this.announce({
+          _tag: "Suspended",
+          sessionId: this.id,
+          since: wall,
+          deadline: wall + Math.max(0, this.deadline() - this.now())
+        }),
+        this.watchDeadline()
+      )
     })
   }
 
-  /** Gives the session up at its deadline, while no connection proves it. */
-  private readonly watchDeadline: Effect.Effect<void> = Effect.gen({ self: this }, function*() {
-    while (this.terminal === undefined) {
-      if (this.id === 0n) {
-        yield* Effect.sleep(Math.max(1, this.options.sessionTimeout * (1 - margin) / 2))
-        continue
+  /** A session of a read-only server ends with the connection, and nothing could be bound to it. */
+  private forget(wasReady: boolean): Effect.Effect<void> {
+    this.id = 0n
+    this.password = noPassword
+    if (!wasReady) return Effect.void
+    this.connecting = Deferred.makeUnsafe()
+    return this.announce({ _tag: "Connecting" })
+  }
+
+  /** While no connection proves the session, it is given up at its deadline; connections do that themselves. */
+  private watchDeadline(): Effect.Effect<void> {
+    const { id } = this
+    return Effect.gen({ self: this }, function*() {
+      while (this.connection === undefined && this.id === id && this.terminal === undefined) {
+        const left = this.deadline() - this.now()
+        if (left <= 0) return yield* this.expire()
+        yield* Effect.sleep(Math.max(1, Math.ceil(left)))
       }
-      const left = this.deadline() - this.now()
-      if (left > 0) yield* Effect.sleep(Math.max(1, Math.ceil(left)))
-      else if (this.connection !== undefined) yield* Effect.sleep(2)
-      else yield* this.expire()
-    }
-  })
+    }).pipe(
+      (watching) => Effect.forkChild(this.guarded(watching), { startImmediately: true }),
+      Effect.map((fiber) => {
+        this.watcher = fiber
+      })
+    )
+  }
 
   // -------------------------------------------------------------------------
   // public life
   // -------------------------------------------------------------------------
 
   /** The session, once connected. */
-  readonly connected: Effect.Effect<SessionInfo, ConnectionError> = Effect.suspend(() => {
+  get connected(): Effect.Effect<SessionInfo, ConnectionError> {
+    return Effect.suspend(() => this.awaitConnected())
+  }
+
+  private awaitConnected(): Effect.Effect<SessionInfo, ConnectionError> {
     const { info } = this
     if (info !== undefined) return Effect.succeed(info)
-    if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
-    return Effect.flatMap(Deferred.await(this.connecting), () => this.connected)
-  })
+    if (this.terminal !== undefined) return failing(this.terminal)
+    return Effect.flatMap(Deferred.await(this.connecting), () => this.awaitConnected())
+  }
 
   /** Adds an identity: at once where connected, else with the next connection. */
   addAuth(credential: Credential): Effect.Effect<void, ConnectionError> {
     return Effect.suspend(() => {
-      if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
+      if (this.terminal !== undefined) return failing(this.terminal)
       const known = this.credentials.some((other) =>
         other.scheme === credential.scheme && equalBytes(other.credential, credential.credential)
       )
@@ -519,61 +790,60 @@ export class Session {
     })
   }
 
-  readonly detach: Effect.Effect<SessionCredentials, ConnectionError> = Effect.suspend(() => {
-    if (this.terminal !== undefined) return Effect.fail(failure(this.terminal))
-    this.detached = true
-    const { resumable } = this
-    return Effect.as(this.close, resumable)
-  })
+  get detach(): Effect.Effect<SessionCredentials, ConnectionError> {
+    return Effect.suspend(() => {
+      if (this.terminal !== undefined) return failing(this.terminal)
+      this.detached = true
+      const { resumable } = this
+      return Effect.as(this.close, resumable)
+    })
+  }
 
   /** Ends the session on the server if that is possible in time, then everything else. */
-  readonly close: Effect.Effect<void> = Effect.suspend(() => {
-    if (this.terminal === undefined && !this.detached && this.id !== 0n) {
-      return Effect.interruptible(this.connected).pipe(
-        Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
-          const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
-          if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
-          else this.connection.enqueue(pending)
-        })),
-        Effect.timeoutOption(this.options.closeTimeout),
-        Effect.ignore,
-        Effect.interruptible
-      )
-    }
-    return Effect.void
-  }).pipe(
-    Effect.andThen(Effect.suspend(() => this.finish(new Closed({}), { _tag: "Closed" }))),
-    Effect.andThen(Effect.suspend(() => this.fiber === undefined ? Effect.void : Fiber.interrupt(this.fiber)))
-  )
+  get close(): Effect.Effect<void> {
+    const farewell = this.connected.pipe(
+      Effect.andThen(Effect.callback<void, ConnectionError>((resume) => {
+        const pending = Pending.make(closeSession, {}, { path: undefined }, resume)
+        if (this.connection === undefined) pending.fail(new Closed({}), "NotApplied")
+        else this.connection.enqueue(pending)
+      })),
+      Effect.timeoutOption(this.options.closeTimeout),
+      Effect.ignore
+    )
+    return Effect.uninterruptible(Effect.gen({ self: this }, function*() {
+      if (this.terminal === undefined && !this.detached && this.id !== 0n) {
+        // In a fiber of its own: who closes may have been interrupted, and could wait for nothing any more.
+        yield* Fiber.await(yield* Effect.forkDetach(farewell, { startImmediately: true }))
+      }
+      yield* this.finish(new Closed({}), { _tag: "Closed" })
+      if (this.fiber !== undefined) yield* Fiber.interrupt(this.fiber)
+    }))
+  }
 
   /** Runs the loop in the scope and waits for the first connection. */
-  readonly start: Effect.Effect<void, ConnectionError, Scope.Scope> = Effect.gen({ self: this }, function*() {
-    const { connectTimeout } = this.options
-    yield* Effect.acquireRelease(
-      Effect.map(
-        Effect.forkDetach(
-          Effect.all([this.loop, this.watchDeadline], { concurrency: 2 }).pipe(
-            Effect.asVoid,
-            Effect.tapCause((cause) => Effect.logError("ZooKeeper session loop broke", cause)),
-            // Whatever ends the loop, nobody is left waiting for it.
-            Effect.onExit(() => this.finish(new Closed({}), { _tag: "Closed" }))
-          )
+  get start(): Effect.Effect<void, ConnectionError, Scope.Scope> {
+    return Effect.gen({ self: this }, function*() {
+      const { connectTimeout } = this.options
+      yield* Effect.acquireRelease(
+        Effect.map(
+          Effect.forkDetach(this.guarded(this.loop()), { startImmediately: true }),
+          (fiber) => this.fiber = fiber
         ),
-        (fiber) => this.fiber = fiber
-      ),
-      () => this.close
-    )
-    yield* Effect.timeoutOrElse(this.connected, {
-      duration: connectTimeout,
-      orElse: () =>
-        Effect.fail(failure(
-          new Unreachable({
-            attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
-            millis: connectTimeout
-          })
-        ))
+        () => this.close
+      )
+      yield* Effect.timeoutOrElse(this.connected, {
+        duration: connectTimeout,
+        orElse: () =>
+          Effect.fail(failure(
+            new Unreachable({
+              attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
+              reasons: Array.from(this.attempts, ([server, reason]) => ({ server, reason })),
+              millis: connectTimeout
+            })
+          ))
+      })
     })
-  })
+  }
 }
 
 const equalBytes = (a: Redacted.Redacted<Uint8Array>, b: Redacted.Redacted<Uint8Array>): boolean => {
@@ -588,7 +858,12 @@ export const make = Effect.fnUntraced(function*(
   const clock = yield* ClockModule.Clock
   const hosts = yield* HostList.make(options.servers.hosts)
   const state = yield* SubscriptionRef.make<SessionState>({ _tag: "Connecting" })
-  const session = new Session(options, clock, hosts, state)
+  const telemetry = yield* Telemetry.telemetry
+  const session = new Session(options, clock, hosts, state, telemetry)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => telemetry.opened(session)),
+    () => Effect.sync(() => telemetry.closed(session))
+  )
   yield* session.start
   return session
 })

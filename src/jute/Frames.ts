@@ -22,6 +22,7 @@ export interface Handler {
 // A frame that spans reads is gathered in memory that grows with what came, not with what was announced.
 const firstGather = 1 << 20
 const headSize = 16
+const nothing = new Uint8Array(0)
 
 const hintAt = (length: number): string => {
   if (length >>> 16 === 0x1503) return ": the peer talks TLS"
@@ -40,11 +41,11 @@ export class Frames {
   limit: number
   private readonly handler: Handler
   private readonly reader = new Reader()
-  private readonly length = new Uint8Array(4)
+  private length = 0
   private lengthReceived = 0
   private size = -1
   private received = 0
-  private gathered = new Uint8Array(0)
+  private gathered: Uint8Array = nothing
 
   constructor(limit: number, handler: Handler) {
     this.limit = limit
@@ -76,18 +77,18 @@ export class Frames {
 
   private readLength(chunk: Uint8Array, from: number): number {
     let at = from
-    while (this.lengthReceived < 4 && at < chunk.length) this.length[this.lengthReceived++] = chunk[at++] ?? 0
+    for (; this.lengthReceived < 4 && at < chunk.length; this.lengthReceived++) {
+      this.length = this.length << 8 | (chunk[at++] ?? 0)
+    }
     if (this.lengthReceived < 4) return at
-    // By index: taking an array apart goes through its iterator.
-    const { length } = this
-    const size = (length[0] ?? 0) << 24 | (length[1] ?? 0) << 16 | (length[2] ?? 0) << 8 | (length[3] ?? 0)
+    const size = this.length
     if (size <= 0 || size > this.limit) {
       const hint = hintAt(size)
       if (size <= 0 || size > 0x3fff_ffff || hint !== "") {
         throw new JuteError({ detail: `a frame of length ${size} is not ZooKeeper's${hint}` })
       }
     }
-    this.lengthReceived = 0
+    this.lengthReceived = this.length = 0
     this.size = size
     this.received = 0
     return at
@@ -110,7 +111,7 @@ export class Frames {
     const { gathered, size } = this
     this.size = -1
     this.received = 0
-    this.gathered = new Uint8Array(0)
+    this.gathered = nothing
     if (size > this.limit) {
       this.handler.oversize(this.reader.reset(gathered, 0, Math.min(headSize, size), true), size)
     } else {

@@ -105,6 +105,9 @@ const slabShare = 2048
 let slab = new Uint8Array(slabSize)
 let slabUsed = 0
 
+const nothing = new Uint8Array(0)
+const nowhere = new DataView(nothing.buffer)
+
 /**
  * Reads a frame from front to back. One instance serves a whole connection.
  *
@@ -112,8 +115,8 @@ let slabUsed = 0
  * @since 0.1.0
  */
 export class Reader {
-  bytes: Uint8Array = new Uint8Array(0)
-  view: DataView = new DataView(this.bytes.buffer)
+  bytes: Uint8Array = nothing
+  view: DataView = nowhere
   offset = 0
   end = 0
   /** The bytes belong to this frame alone, so that buffers may be handed out as views. */

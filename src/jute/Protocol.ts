@@ -151,13 +151,25 @@ export const RequestHeader = Schema.Struct({ xid: Jute.Int, type: Jute.Int })
  */
 export const ReplyHeader = Schema.Struct({ xid: Jute.Int, zxid: Jute.Long, err: Jute.Int })
 
+const text = Jute.layoutOf(Jute.Text)
+const watcherEvent = Schema.Struct({ type: Jute.Int, state: Jute.Int, path: Jute.Text })
+
 /**
- * Body of a notification (xid -1).
+ * Body of a notification (xid -1). Its layout is written by hand, as that of
+ * `Stat`: with the compiled one an event costs 1.4 µs of CPU instead of 1.0.
  *
  * @category headers
  * @since 0.1.0
  */
-export const WatcherEvent = Schema.Struct({ type: Jute.Int, state: Jute.Int, path: Jute.Text })
+export const WatcherEvent = watcherEvent.pipe((schema) =>
+  Jute.withLayout(schema, {
+    ...Jute.derivedLayoutOf(watcherEvent),
+    read: (reader) => {
+      const at = reader.take(8)
+      return { type: reader.view.getInt32(at), state: reader.view.getInt32(at + 4), path: text.read(reader) }
+    }
+  })
+)
 
 /**
  * Precedes each operation and each result of a transaction, and ends both.

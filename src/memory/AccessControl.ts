@@ -31,9 +31,10 @@ const bytesOf = (address: string): Uint8Array | undefined => {
   return Uint8Array.from(parts, Number)
 }
 
+const groups = (text: string): ReadonlyArray<string> => text === "" ? [] : text.split(":")
+
 const bytesOfV6 = (address: string): Uint8Array | undefined => {
   const [head = "", tail, ...rest] = address.split("::")
-  const groups = (text: string) => text === "" ? [] : text.split(":")
   const front = groups(head)
   const back = groups(tail ?? "")
   const missing = 8 - front.length - back.length
@@ -114,13 +115,20 @@ export const check = (acl: AclList, permissions: number, identities: ReadonlyArr
 
 // --- lists
 
+// More than fits into a frame: entries for `auth` grow by as many as there are identities.
+const longestList = 100_000
+
+const isOpen = (acl: AclList): boolean => acl.length === 1 && acl[0]?.perms === 31 && isWorld(acl[0].id)
+
 // Znodes share their lists: most have one of a few.
 const interned = new Map<string, WeakRef<AclList>>()
 const forgotten = new FinalizationRegistry<string>((key) => {
   if (interned.get(key)?.deref() === undefined) interned.delete(key)
 })
 
-const intern = (acl: AclList): AclList => {
+/** The same list, once for all who have it. */
+export const shared = (acl: AclList): AclList => {
+  if (isOpen(acl)) return open
   const key = JSON.stringify(acl)
   const known = interned.get(key)?.deref()
   if (known !== undefined) return known
@@ -128,8 +136,6 @@ const intern = (acl: AclList): AclList => {
   forgotten.register(acl, key)
   return acl
 }
-
-const isOpen = (acl: AclList): boolean => acl.length === 1 && acl[0]?.perms === 31 && isWorld(acl[0].id)
 
 /** The list as it is stored: without duplicates, `auth` replaced. Refuses with InvalidAcl what nobody could match. */
 export const stored = (acl: AclList, identities: ReadonlyArray<Identity>): AclList => {
@@ -142,15 +148,16 @@ export const stored = (acl: AclList, identities: ReadonlyArray<Identity>): AclLi
     } else if (scheme === "auth") {
       const proved = identities.filter((identity) => schemes.get(identity.scheme)?.isAuthenticated)
       if (proved.length === 0) throw new Refusal(ErrorCode.InvalidAcl)
-      out.push(...proved.map((identity) => ({ perms: entry.perms, id: identity })))
+      if (out.length > longestList) throw new Refusal(ErrorCode.InvalidAcl)
+      for (const identity of proved) out.push({ perms: entry.perms, id: identity })
     } else if (schemes.get(scheme)?.isValid(id)) {
       out.push(entry)
     } else {
       throw new Refusal(ErrorCode.InvalidAcl)
     }
   }
-  if (out.length === 0) throw new Refusal(ErrorCode.InvalidAcl)
-  return intern(out)
+  if (out.length === 0 || out.length > longestList) throw new Refusal(ErrorCode.InvalidAcl)
+  return shared(out)
 }
 
 /** What somebody sees who may read a list but not change it. */

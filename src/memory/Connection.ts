@@ -2,6 +2,7 @@
  * The server's side of one connection: bytes to frames, handshake, identities,
  * and replies and notifications in the order in which they come about.
  */
+import * as Schema from "effect/Schema"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import * as Jute from "../jute/Jute.ts"
 import { OpCode } from "../jute/OpCode.ts"
@@ -9,17 +10,26 @@ import * as Protocol from "../jute/Protocol.ts"
 import * as AccessControl from "./AccessControl.ts"
 import { Inbox } from "./Inbox.ts"
 import type { Operation } from "./Operation.ts"
-import { Refusal, Silence } from "./Refusal.ts"
+import { operations } from "./Operations.ts"
+import { Refusal } from "./Refusal.ts"
 import type { Link, Peer, Server } from "./Server.ts"
 import { passwordOf } from "./SessionPassword.ts"
 import type { Session } from "./Sessions.ts"
 
 const connectRequest = Jute.layoutOf(Protocol.ConnectRequest)
 const connectResponse = Jute.layoutOf(Protocol.ConnectResponse)
-const authRequest = Jute.layoutOf(Protocol.operations.auth.request)
+const authRequest = Jute.layoutOf(Schema.Struct({
+  type: Jute.Int,
+  scheme: Schema.NullOr(Jute.Text),
+  auth: Schema.NullOr(Jute.Bytes)
+}))
+const saslRequest = Jute.layoutOf(Protocol.operations.sasl.request)
 const watcherEvent = Jute.layoutOf(Protocol.WatcherEvent)
 const { Xid } = Protocol
 const connected = 3
+const mostDefects = 100
+const mostUnsent = 1 << 28
+const mostIdentities = 1000
 
 export class Connection implements Peer {
   readonly server: Server
@@ -32,9 +42,13 @@ export class Connection implements Peer {
   readonly since: number
   received = 0
   sent = 0
+  /** The last request. */
+  readonly last = { opCode: 0, xid: 0, zxid: 0n }
   private words: Uint8Array | undefined = undefined
   private readonly inbox: Inbox
   private readonly writer = new Jute.Writer()
+  /** Bytes of replies that wait for the end of this call. */
+  private unsent = 0
   private state: "open" | "closing" | "closed" = "open"
 
   constructor(server: Server, link: Link) {
@@ -43,7 +57,9 @@ export class Connection implements Peer {
     this.since = server.now
     this.identities = [{ scheme: "ip", id: link.remoteAddress }]
     this.inbox = new Inbox(server.maxBuffer, {
-      frame: (reader) => this.session === undefined ? this.handshake(reader) : this.request(reader, this.session),
+      frame: (reader) =>
+        this.state === "open" &&
+        (this.session === undefined ? this.handshake(reader) : this.request(reader, this.session)),
       command: (word) => server.command(this, word)
     })
   }
@@ -54,19 +70,19 @@ export class Connection implements Peer {
 
   // --- In
 
-  receive(bytes: Uint8Array): void {
+  readonly receive = (bytes: Uint8Array): void => {
     if (this.state !== "open") return
     try {
       if (!this.inbox.push(bytes)) this.close()
     } catch (defect) {
       // Ours: what a client may do wrong was dealt with before.
-      this.server.defects.push(defect)
+      if (this.server.defects.length < mostDefects) this.server.defects.push(defect)
       this.close()
     }
     this.server.flush()
   }
 
-  closed(): void {
+  readonly closed = (): void => {
     if (this.state === "closed") return
     this.state = "closed"
     this.server.forget(this)
@@ -74,6 +90,8 @@ export class Connection implements Peer {
 
   /** False: the client is refused by hanging up. */
   private handshake(reader: Jute.Reader): boolean {
+    this.received++
+    this.server.traffic.received++
     const request = readOr(connectRequest, reader)
     if (request === undefined) return false
     const { listener } = this.link
@@ -120,11 +138,13 @@ export class Connection implements Peer {
     const xid = reader.int()
     const opCode = reader.int()
     this.received++
+    server.traffic.received++
     server.touch(session)
-    const refusal = server.onRequest?.(new Request(this, xid, opCode, reader))
-    if (refusal !== undefined) {
-      this.fail(opCode === OpCode.Ping ? Xid.Ping : xid, refusal)
-      return true
+    this.last.opCode = opCode
+    this.last.xid = xid
+    if (!server.release.operations.has(opCode)) {
+      this.header(xid, -1n, ErrorCode.Unimplemented)
+      return false
     }
     switch (opCode) {
       case OpCode.Auth:
@@ -134,11 +154,12 @@ export class Connection implements Peer {
         return true
       case OpCode.CloseSession:
         return this.end(xid, session)
+      case OpCode.Sasl:
+        return this.negotiate(xid, reader)
     }
-    const operation = server.operationOf(opCode)
-    if (operation === undefined) {
-      this.header(xid, -1n, ErrorCode.Unimplemented)
-      return false
+    if (server.throttles()) {
+      this.fail(xid, ErrorCode.Throttled)
+      return true
     }
     if (throughLeader.has(opCode)) {
       if (server.isReadOnly(this.link.listener)) {
@@ -151,16 +172,18 @@ export class Connection implements Peer {
         return false
       }
     }
-    return this.serve(xid, operation, reader)
+    const operation = operations.get(opCode)
+    return operation !== undefined && this.serve(xid, operation, reader)
   }
 
   private serve(xid: number, operation: Operation, reader: Jute.Reader): boolean {
     try {
-      this.answer(xid, operation.serve(this, reader))
+      const body = operation.serve(this, reader)
+      if (body !== undefined) this.answer(xid, body)
     } catch (error) {
       if (error instanceof Refusal) this.fail(xid, error.code)
       else if (error instanceof Jute.JuteError) this.fail(xid, ErrorCode.MarshallingError)
-      else if (!(error instanceof Silence)) throw error
+      else throw error
     }
     return true
   }
@@ -168,8 +191,10 @@ export class Connection implements Peer {
   /** Done at once, in ZooKeeper too: it does not wait for the requests before it. */
   private authenticate(xid: number, reader: Jute.Reader): boolean {
     const request = readOr(authRequest, reader)
-    const identities = request === undefined ? undefined : this.server.identitiesOf(this, request.scheme, request.auth)
-    if (identities === undefined) {
+    if (request === undefined) return false
+    const { auth, scheme } = request
+    const identities = scheme === null || auth === null ? undefined : this.server.identitiesOf(this, scheme, auth)
+    if (identities === undefined || this.identities.length >= mostIdentities) {
       this.header(xid, 0n, ErrorCode.AuthFailed)
       return false
     }
@@ -179,6 +204,16 @@ export class Connection implements Peer {
       }
     }
     this.header(xid, 0n, ErrorCode.Ok)
+    return true
+  }
+
+  /** There is no mechanism here: the answer is no token, as from a server that was given none. */
+  private negotiate(xid: number, reader: Jute.Reader): boolean {
+    if (readOr(saslRequest, reader) === undefined) return false
+    this.reply((writer) => {
+      writeHeader(writer, xid, 0n, ErrorCode.Ok)
+      writer.int(-1)
+    })
     return true
   }
 
@@ -207,8 +242,10 @@ export class Connection implements Peer {
   }
 
   private answer(xid: number, body?: (writer: Jute.Writer) => void): void {
+    const { zxid } = this.server
+    this.last.zxid = zxid
     this.reply((writer) => {
-      writeHeader(writer, xid, this.server.zxid, ErrorCode.Ok)
+      writeHeader(writer, xid, zxid, ErrorCode.Ok)
       body?.(writer)
     })
   }
@@ -227,8 +264,11 @@ export class Connection implements Peer {
     if (writer.isEmpty) this.server.changed(this)
     writer.begin()
     write(writer)
-    writer.end()
+    this.unsent += writer.end()
     this.sent++
+    this.server.traffic.sent++
+    // Small requests for large znodes, sent in one go, would fill the memory.
+    if (this.unsent > mostUnsent) this.close()
   }
 
   /** Text without a frame, in answer to a command. */
@@ -247,6 +287,7 @@ export class Connection implements Peer {
 
   /** Hands over what was written. */
   flush(): void {
+    this.unsent = 0
     for (const bytes of this.writer.drain()) if (this.state !== "closed") this.link.send(bytes)
     const { words } = this
     if (words !== undefined && this.state !== "closed") this.link.send(words)
@@ -256,42 +297,6 @@ export class Connection implements Peer {
     this.link.close()
   }
 }
-
-/** A request before it is served, for those who look on. */
-export class Request {
-  readonly connection: Connection
-  readonly xid: number
-  readonly opCode: number
-  /** Bytes of its body. */
-  readonly size: number
-  /** What it is about, where its body begins with a path. */
-  readonly path: string | undefined
-
-  constructor(connection: Connection, xid: number, opCode: number, reader: Jute.Reader) {
-    this.connection = connection
-    this.xid = xid
-    this.opCode = opCode
-    this.size = reader.remaining
-    const at = reader.offset
-    this.path = pathless.has(opCode) ? undefined : readOr(pathOnly, reader)?.path
-    reader.offset = at
-  }
-}
-
-const pathOnly = Jute.layoutOf(Protocol.operations.sync.request)
-
-const pathless = new Set<number>([
-  OpCode.Auth,
-  OpCode.Ping,
-  OpCode.CloseSession,
-  OpCode.Multi,
-  OpCode.MultiRead,
-  OpCode.SetWatches,
-  OpCode.SetWatches2,
-  OpCode.Sasl,
-  OpCode.WhoAmI,
-  OpCode.Reconfig
-])
 
 /** What goes through the leader. */
 const throughLeader = new Set<number>([

@@ -5,12 +5,11 @@ import * as Random from "effect/Random"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import * as Jute from "../jute/Jute.ts"
 import { OpCode } from "../jute/OpCode.ts"
-import { ConnectRequest, MultiRequest, MultiResponse } from "../jute/Protocol.ts"
+import { MultiRequest, MultiResponse } from "../jute/Protocol.ts"
 import type { Controls, CorruptHow } from "../ZooKeeperTest.ts"
 import type { Direction, Faults, ReplyAction } from "./Faults.ts"
-import { type Connection, encodeReply, framed, type Network, type Reply, type Request } from "./Network.ts"
+import { encodeReply, framed, type Network, type Reply, type Request } from "./Network.ts"
 
-const connectRequest = Jute.layoutOf(ConnectRequest)
 const multiRequest = Jute.layoutOf(MultiRequest)
 const multiResponse = Jute.layoutOf(MultiResponse)
 
@@ -76,25 +75,8 @@ const corrupted = (how: CorruptHow, frame: Uint8Array, luck: number): ReplyActio
   }
 }
 
-/** Someone takes a session over on another server, and hangs up: the server that had it finds out when it is asked. */
-const takeOver = (network: Network, { password, sessionId }: Connection, listener: string): void => {
-  const session = network.server.sessions.find(({ id }) => id === sessionId)
-  if (session === undefined) return
-  const peer = network.server.accept({ remoteAddress: "127.0.0.1", listener, send: () => {}, close: () => {} })
-  const writer = new Jute.Writer()
-  writer.begin()
-  connectRequest.write(writer, {
-    protocolVersion: 0,
-    lastZxidSeen: 0n,
-    timeOut: session.timeout,
-    sessionId,
-    passwd: password,
-    readOnly: false
-  })
-  writer.end()
-  for (const block of writer.drain()) peer.receive(block)
-  peer.closed()
-}
+const directions = (direction: Direction | "both"): ReadonlyArray<Direction> =>
+  direction === "both" ? ["toServer", "toClient"] : [direction]
 
 export const make = (network: Network, faults: Faults, options: {
   /** The sessions that are concerned, now. */
@@ -103,9 +85,6 @@ export const make = (network: Network, faults: Faults, options: {
   readonly otherThan: (listener: string) => string
 }): Controls => {
   const connections = () => [...network.connections].filter((connection) => faults.concerns(connection))
-  const directions = (direction: Direction | "both"): ReadonlyArray<Direction> =>
-    direction === "both" ? ["toServer", "toClient"] : [direction]
-
   return {
     expireSession: Effect.sync(() => {
       for (const id of options.sessions()) network.server.expireSession(id)
@@ -190,8 +169,8 @@ export const make = (network: Network, faults: Faults, options: {
       }),
     moveSession: (to) =>
       Effect.sync(() => {
-        for (const connection of connections()) {
-          takeOver(network, connection, to ?? options.otherThan(connection.listener))
+        for (const { listener, sessionId } of connections()) {
+          network.server.moveSession(sessionId, to ?? options.otherThan(listener))
         }
       }),
     onRequest: (hook) =>

@@ -16,19 +16,22 @@ const closed = (code: number): Socket.SocketError => failure(new Socket.SocketCl
 const refused = (listener: string): Socket.SocketError =>
   failure(new Socket.SocketOpenError({ kind: "Unknown", cause: new Error(`connection refused: ${listener}`) }))
 
+/** What a socket asks of the network that it is part of. */
+export type Carrier = Pick<Network, "accept" | "soon">
+
 type Chunks = readonly [Uint8Array, ...Array<Uint8Array>]
 
 type Read = Exit.Exit<Chunks, Socket.SocketError>
 
 /** What came and was not yet pulled, and who waits for it. */
 class Inbox {
-  private readonly network: Network
+  private readonly network: Carrier
   private chunks: Array<Uint8Array> = []
   private failed: Socket.SocketError | undefined
   private waiter: ((read: Read) => void) | undefined
   private isWaking = false
 
-  constructor(network: Network) {
+  constructor(network: Carrier) {
     this.network = network
   }
 
@@ -76,7 +79,7 @@ class Inbox {
 }
 
 /** A socket to one listener; each acquisition of its reader is a connection. */
-export const make = (network: Network, options: {
+export const make = (network: Carrier, options: {
   readonly listener: string
   readonly remoteAddress: string
   readonly client: Client

@@ -14,7 +14,7 @@ export interface Handler {
   readonly command: (word: string) => boolean
 }
 
-const firstGather = 1 << 16
+const firstGather = 1 << 10
 
 export class Inbox {
   private readonly limit: number

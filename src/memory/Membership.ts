@@ -35,14 +35,16 @@ const textOf = (members: ReadonlyArray<Member>, version: bigint): Uint8Array =>
 
 const decoder = new TextDecoder()
 
-const linesOf = (text: string): ReadonlyArray<string> => text.split(/[,\n]/).map((line) => line.trim()).filter((line) => line !== "")
+const linesOf = (text: string): ReadonlyArray<string> =>
+  text.split(/[,\n]/).map((line) => line.trim()).filter((line) => line !== "")
 
 /** `server.N=host:port:port[:role];[host:]port`, as a server writes it back. */
 const memberOf = (line: string): Member => {
-  const parts = /^server\.(\d+)\s*=\s*([^:;]+|\[[^\]]+\]):(\d+):(\d+)(?::(participant|observer))?;(?:([^:;]+|\[[^\]]+\]):)?(\d+)$/
-    .exec(line)
-  if (parts === null) throw badArguments()
-  const [, id, host, quorum, election, role = "participant", clientHost = "0.0.0.0", client] = parts
+  const server = /^server\.(\d+)\s*=\s*([^:;]+|\[[^\]]+\]):(\d+):(\d+)(?::(participant|observer))?;(.*)$/.exec(line)
+  const address = /^(?:([^:;]+|\[[^\]]+\]):)?(\d+)$/.exec(server?.[6] ?? "")
+  if (server === null || address === null) throw badArguments()
+  const [, id, host, quorum, election, role = "participant"] = server
+  const [, clientHost = "0.0.0.0", client] = address
   return {
     id: Number(id),
     isVoter: role === "participant",

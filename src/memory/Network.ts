@@ -7,6 +7,7 @@
  * Nothing here is random, and time is the Effect `Clock`: equal runs are equal.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
@@ -51,8 +52,6 @@ export interface Reply {
 }
 
 export interface Options {
-  /** The largest frame taken from a client, in bytes. */
-  readonly maxBuffer: number
   /** How many of the newest requests are kept. */
   readonly requestLog: number
 }
@@ -149,12 +148,12 @@ export class Network {
 
   record(request: Request): void {
     this.log.push(request)
+    this.changed()
     // Room is made for many at once.
     if (this.log.length > 2 * this.options.requestLog) {
       this.forgotten += this.log.length - this.options.requestLog
       this.log.splice(0, this.log.length - this.options.requestLog)
     }
-    this.changed()
   }
 
   /** Completes when the condition holds. It is looked at after everything that happens. */
@@ -217,7 +216,6 @@ export class Connection implements Place, Peer {
   readonly listener: string
   readonly network: Network
   sessionId = 0n
-  password: Uint8Array = new Uint8Array(0)
   /** Whether it still carries anything; a dead one stays until both sides have given it up. */
   isDead = false
   private readonly link: Link
@@ -241,7 +239,7 @@ export class Connection implements Place, Peer {
     this.link = link
     this.toServer = new Pipe(this, "toServer", (bytes) => this.server?.receive(bytes), () => this.endServer())
     this.toClient = new Pipe(this, "toClient", (bytes) => link.send(bytes), () => this.endClient())
-    this.requests = new FrameCutter(network.options.maxBuffer, {
+    this.requests = new FrameCutter(network.server.maxBuffer, {
       decide: (bytes, start, end) => this.onRequest(bytes, start, end),
       apply: (action, frame) => this.applyToRequest(action, frame),
       pass: (bytes) => this.toServer.push(bytes)
@@ -423,7 +421,6 @@ export class Connection implements Place, Peer {
     if (end - start < 4 + 36 || intAt(bytes, start + 8) <= 0) return
     this.sessionId = new DataView(bytes.buffer, bytes.byteOffset + start + 12).getBigInt64(0)
     this.client.sessionId = this.sessionId
-    this.password = new Uint8Array(bytes.subarray(start + 24, start + 40))
   }
 
   /** The request that a reply belongs to: the oldest one. Answers in the server's place that are due then follow. */
@@ -637,9 +634,11 @@ export const encodeReply = (reply: {
 export const make = (server: Server, options: Options): Effect.Effect<Network, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.gen(function*() {
-      const context = yield* Effect.context()
       const clock = yield* Clock.Clock
-      const scheduler = yield* Scheduler.Scheduler
+      const given = yield* Scheduler.Scheduler
+      // That of `runSync` ends with it, and leaves the event loop no room.
+      const scheduler = given.executionMode === "sync" ? new Scheduler.MixedScheduler() : given
+      const context = Context.add(yield* Effect.context(), Scheduler.Scheduler, scheduler)
       return new Network(server, options, { clock, scheduler, fork: Effect.runForkWith(context) })
     }),
     (network) => Effect.sync(() => network.close())

@@ -3,8 +3,7 @@
  *
  * Nothing that a peer does may cost more than its own connection: one that
  * sends and does not read is not read from, one that reads nothing of what it
- * is sent is dropped, and so is one that begins no session in time or does not
- * hang up when it was told to.
+ * is sent is dropped, and so is one that does not hang up when it was told to.
  */
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -14,20 +13,17 @@ import type { Network } from "./Network.ts"
 
 /** In bytes: beyond it a peer that does not read is not read from. */
 const readPause = 1 << 20
+/** In bytes: so much is read before that is looked at again. A thousand requests fit into a chunk, and a gigabyte into their replies. */
+const readSize = 1024
 /** In bytes: beyond it a peer that does not read is dropped. Twice the largest reply that servers make by default. */
 const writeLimit = 64 << 20
-/** In ms: as long as ZooKeeper waits for a session (`zookeeper.nio.sessionlessCnxnTimeout`). */
-const sessionlessTimeout = 10_000
 /** In ms: how long a peer has to hang up behind the last bytes. */
 const lingerTimeout = 2000
 
 interface Accepted {
   readonly socket: Net.Socket
-  /** In ms by the clock: dropped from then on, if it has no session. */
-  readonly sessionDue: number
   /** In ms by the clock: dropped from then on. */
   closeDue: number
-  readonly hasSession: () => boolean
 }
 
 class Port {
@@ -46,13 +42,7 @@ class Port {
 
   private accept(socket: Net.Socket): void {
     const address = this.server.address()
-    const client = { sessionId: 0n }
-    const accepted: Accepted = {
-      socket,
-      sessionDue: this.now() + sessionlessTimeout,
-      closeDue: Infinity,
-      hasSession: () => client.sessionId !== 0n
-    }
+    const accepted: Accepted = { socket, closeDue: Infinity }
     socket.on("error", () => socket.destroy())
     const peer = this.network.accept({
       remoteAddress: (socket.remoteAddress ?? "").replace(/^::ffff:/, ""),
@@ -61,18 +51,33 @@ class Port {
         if (socket.destroyed || socket.writableEnded) return
         socket.write(bytes)
         if (socket.writableLength > writeLimit) socket.destroy()
-        else if (socket.writableLength > readPause) socket.pause()
       },
       close: () => {
         accepted.closeDue = this.now() + lingerTimeout
         // What is on its way here is read: unread bytes would make a reset of the end, and a reset loses the last reply.
         socket.resume().end()
       }
-    }, client)
+    }, { sessionId: 0n })
     if (peer === undefined) return void socket.resetAndDestroy()
     this.sockets.add(accepted)
-    socket.on("data", (chunk) => peer.receive(chunk))
-    socket.on("drain", () => socket.resume())
+    let unread: Uint8Array = new Uint8Array(0)
+    const read = () => {
+      let at = 0
+      socket.cork()
+      while (at < unread.length && socket.writableLength <= readPause) {
+        peer.receive(unread.subarray(at, at + readSize))
+        at += readSize
+      }
+      socket.uncork()
+      unread = unread.subarray(at)
+      if (unread.length === 0) socket.resume()
+      else socket.pause()
+    }
+    socket.on("data", (chunk) => {
+      unread = chunk
+      read()
+    })
+    socket.on("drain", read)
     socket.on("end", () => {
       peer.closed()
       socket.end()
@@ -86,9 +91,7 @@ class Port {
   /** Drops what is overdue. */
   sweep(): void {
     const now = this.now()
-    for (const { closeDue, hasSession, sessionDue, socket } of this.sockets) {
-      if (now >= closeDue || now >= sessionDue && !hasSession()) socket.destroy()
-    }
+    for (const { closeDue, socket } of this.sockets) if (now >= closeDue) socket.destroy()
   }
 
   close(): void {
@@ -104,10 +107,26 @@ class Port {
 const nameOf = ({ address, family, port }: Net.AddressInfo): string =>
   family === "IPv6" ? `[${address}]:${port}` : `${address}:${port}`
 
-const listening = (port: Port, options: Net.ListenOptions): Effect.Effect<void, NodeJS.ErrnoException> =>
+/** Why a port cannot be had: Node's code for it, and its words. */
+export interface Problem {
+  readonly code: string
+  readonly message: string
+}
+
+const problemOf = (cause: unknown): Problem => ({
+  code: cause instanceof Error && "code" in cause ? String(cause.code) : "",
+  message: cause instanceof Error ? cause.message : String(cause)
+})
+
+const listening = (port: Port, options: Net.ListenOptions): Effect.Effect<void, Problem> =>
   Effect.callback((resume) => {
-    port.server.once("error", (error) => resume(Effect.fail(error)))
-    port.server.listen(options, () => resume(Effect.void))
+    port.server.once("error", (error) => resume(Effect.fail(problemOf(error))))
+    try {
+      port.server.listen(options, () => resume(Effect.void))
+    } catch (cause) {
+      // A number that is no port is not told as an event.
+      resume(Effect.fail(problemOf(cause)))
+    }
   })
 
 const closed = (port: Port): Effect.Effect<void> =>
@@ -123,7 +142,7 @@ const closed = (port: Port): Effect.Effect<void> =>
 /** Listens for as long as the scope is open; returns the address. */
 export const listen = (network: Network, options: { readonly port: number; readonly host: string }): Effect.Effect<
   { readonly port: number; readonly name: string },
-  NodeJS.ErrnoException,
+  Problem,
   Scope.Scope
 > =>
   Effect.gen(function*() {

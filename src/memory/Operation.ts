@@ -7,8 +7,11 @@ import type { Connection } from "./Connection.ts"
 
 export interface Operation {
   readonly opCode: number
-  /** Reads the request, does it, and returns what writes the body of the reply. Throws `Refusal` and `JuteError`. */
-  readonly serve: (connection: Connection, reader: Jute.Reader) => (writer: Jute.Writer) => void
+  /**
+   * Reads the request, does it, and returns what writes the body of the reply;
+   * `undefined`: there is no reply. Throws `Refusal` and `JuteError`.
+   */
+  readonly serve: (connection: Connection, reader: Jute.Reader) => ((writer: Jute.Writer) => void) | undefined
 }
 
 export const operation = <Request, Response>(

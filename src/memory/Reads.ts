@@ -14,6 +14,10 @@ import { operation } from "./Operation.ts"
 import { Refusal } from "./Refusal.ts"
 import { Mode } from "./WatchTable.ts"
 
+// Small requests for large znodes, again and again, would fill the memory.
+const largestReply = 1 << 26
+const smallestChild = 8
+
 const { Admin, Read } = AccessControl.Permission
 
 /** A znode that the connection may read. */
@@ -84,8 +88,9 @@ export const reads = [
     request: Schema.Struct({ prefixPath: Schema.NullOr(Jute.Text) })
   }, ({ server, sessionId }, { prefixPath }) => {
     const paths = [...server.tree.ephemerals.get(sessionId) ?? []]
-    const prefix = prefixPath?.trim() ?? ""
-    return { ephemerals: prefix === "" || prefix === "/" ? paths : paths.filter((path) => path.startsWith(prefixPath ?? "")) }
+    const prefix = prefixPath ?? ""
+    const isAny = ["", "/"].includes(prefix.trim())
+    return { ephemerals: isAny ? paths : paths.filter((path) => path.startsWith(prefix)) }
   }),
 
   operation(protocol.whoAmI, ({ identities }) => ({ clientInfo: identities.map(shown) })),
@@ -96,12 +101,20 @@ export const reads = [
   {
     opCode: OpCode.MultiRead,
     serve: (connection: Connection, reader: Jute.Reader) => {
+      let size = 0
       const results = readReads(reader).map(({ request, type }) =>
-        either((): MultiResult =>
-          type === OpCode.GetData
-            ? { type, ...getData(connection, request.path, false) }
-            : { type: OpCode.GetChildren, children: getChildren(connection, request.path, false).children }
-        )
+        either((): MultiResult => {
+          if (type === OpCode.GetData) {
+            const { data, stat } = getData(connection, request.path, false)
+            size += stat.dataLength
+            if (size > largestReply) throw reader.problem("the answer would be too large")
+            return { type, data, stat }
+          }
+          const { children } = getChildren(connection, request.path, false)
+          size += smallestChild * children.length
+          if (size > largestReply) throw reader.problem("the answer would be too large")
+          return { type, children }
+        })
       )
       return (writer: Jute.Writer) => response.write(writer, results)
     }

@@ -10,6 +10,3 @@ export class Refusal {
     this.code = code
   }
 }
-
-/** A request that old servers never answer. */
-export class Silence {}

@@ -29,8 +29,6 @@ export interface Release {
   /** Whether notifications are withheld from those who may not read the znode. */
   readonly filtersEvents: boolean
   readonly existsNeedsRead: boolean
-  /** Whether a check outside of a transaction is refused; else it is not answered at all. */
-  readonly refusesBareCheck: boolean
   readonly hardQuotas: boolean
 }
 
@@ -84,7 +82,6 @@ const release34: Release = {
   severalModes: false,
   filtersEvents: false,
   existsNeedsRead: false,
-  refusesBareCheck: false,
   hardQuotas: false
 }
 const release35: Release = {
@@ -116,6 +113,7 @@ export const releases: Readonly<Record<Compat, Release>> = {
     eventZxid: true,
     severalModes: true,
     existsNeedsRead: true,
-    refusesBareCheck: true
+    // A check outside of a transaction; before, it was done and not answered.
+    operations: new Set(since37.filter((operation) => operation !== OpCode.Check))
   }
 }

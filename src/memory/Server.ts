@@ -11,21 +11,17 @@ import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
 import type * as Scope from "effect/Scope"
 import { type Identity, superuser } from "./AccessControl.ts"
-import { Connection, type Request } from "./Connection.ts"
+import { Connection } from "./Connection.ts"
 import { DataTree } from "./DataTree.ts"
 import * as FourLetterWord from "./FourLetterWord.ts"
-import { establish, firstEpoch, reconfigOperation } from "./Membership.ts"
-import type { Operation } from "./Operation.ts"
-import { reads } from "./Reads.ts"
+import { establish, firstEpoch } from "./Membership.ts"
 import { type Compat, type Release, releases } from "./Release.ts"
 import { isPasswordOf } from "./SessionPassword.ts"
 import { type Session, Sessions } from "./Sessions.ts"
 import { digestId } from "./Sha1.ts"
-import { watchOperations } from "./WatchOperations.ts"
 import { modeNames } from "./WatchTable.ts"
-import { deleteEphemerals, deleteUnused, writes } from "./Writes.ts"
+import { deleteEphemerals, deleteUnused } from "./Writes.ts"
 
-export type { Request } from "./Connection.ts"
 export type { Compat } from "./Release.ts"
 
 /** What a connection is to the server: who dialled, and where its bytes go. */
@@ -71,6 +67,8 @@ export interface Options {
   readonly localSessions?: boolean | undefined
   /** Connections from one address; more are hung up on. Default 0: any number. A real server's is 60. */
   readonly maxClientConnections?: number | undefined
+  /** Requests of all clients per second; more are answered Throttled, and not done. Default 0: any number. */
+  readonly requestsPerSecond?: number | undefined
   /** How long a connection may take for its handshake, in ms. Default 10 000. */
   readonly handshakeTimeout?: number | undefined
   /**
@@ -101,7 +99,6 @@ export interface WatchView {
 
 const defaultMember = "127.0.0.1:2181"
 const defaultMaxBuffer = 0xf_ffff
-const commonOperations = [...reads, ...writes, ...watchOperations, reconfigOperation]
 
 export class Server {
   readonly clock: Clock.Clock
@@ -114,19 +111,19 @@ export class Server {
   readonly maxSessionTimeout: number
   readonly maxBuffer: number
   readonly maxClientConnections: number
+  readonly requestsPerSecond: number
   readonly hasExtendedTypes: boolean
   readonly enforcesQuota: boolean
   readonly hasLocalSessions: boolean
   readonly members: ReadonlyArray<string>
   /** The last transaction. */
   zxid: bigint
-  /** Errors of the server itself; each cost one connection. */
+  /** Errors of the server itself, the first hundred; each cost one connection. */
   readonly defects: Array<unknown> = []
-  /** Sees every request before it is served; a code is answered in its place. */
-  onRequest: ((request: Request) => number | undefined) | undefined = undefined
+  /** Messages from and to all clients. */
+  readonly traffic = { received: 0, sent: 0 }
   /** Told when {@link untilTick} became less. */
   onEarlier: () => void = () => {}
-  private readonly operations: ReadonlyMap<number, Operation>
   private readonly superDigest: string | undefined
   private readonly containerCheckInterval: number
   private readonly handshakeTimeout: number
@@ -138,6 +135,7 @@ export class Server {
   /** Monotonic ms; `Infinity` while there is nothing that could be unused. */
   private nextReaping = Infinity
   private readonly startedAt: number
+  private second = { number: -1, requests: 0 }
 
   constructor(options: Options = {}, clock: Clock.Clock) {
     this.clock = clock
@@ -147,6 +145,7 @@ export class Server {
     this.maxSessionTimeout = options.maxSessionTimeout ?? 20 * this.tickTime
     this.maxBuffer = options.maxBuffer ?? defaultMaxBuffer
     this.maxClientConnections = options.maxClientConnections ?? 0
+    this.requestsPerSecond = options.requestsPerSecond ?? 0
     this.hasExtendedTypes = options.extendedTypes ?? true
     this.enforcesQuota = (options.enforceQuota ?? true) && this.release.hardQuotas
     this.hasLocalSessions = options.localSessions ?? true
@@ -154,7 +153,6 @@ export class Server {
     this.superDigest = options.superDigest
     this.containerCheckInterval = options.containerCheckInterval ?? 60_000
     this.handshakeTimeout = options.handshakeTimeout ?? 10_000
-    this.operations = new Map(commonOperations.map((operation) => [operation.opCode, operation]))
     this.startedAt = this.elapsed
     this.tracker = new Sessions(this.tickTime, this.startedAt)
     this.tracker.onEarlier = () => this.onEarlier()
@@ -165,12 +163,18 @@ export class Server {
 
   /** Wall clock, in ms since the epoch. */
   get now(): number {
-    return this.clock.currentTimeMillisUnsafe()
+    // A TestClock has parts of milliseconds, records have not.
+    return Math.floor(this.clock.currentTimeMillisUnsafe())
   }
 
   /** Monotonic clock, in ms. */
   get elapsed(): number {
     return Number(this.clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+  }
+
+  /** In ms. */
+  get uptime(): number {
+    return this.elapsed - this.startedAt
   }
 
   // --- Connections
@@ -249,7 +253,7 @@ export class Server {
     this.tracker.touch(session, this.elapsed)
   }
 
-  /** Ends a session: its ephemerals go in one transaction, its connections, but for the one that asked for it, are closed. */
+  /** Ends a session: its ephemerals go in one transaction, and its connections, but for the one that asked for it. */
   endSession(session: Session, asked?: Connection): void {
     this.tracker.close(session)
     if (!session.isLocal) deleteEphemerals(this.tree, session.id, this.nextZxid())
@@ -274,8 +278,12 @@ export class Server {
 
   // --- Requests
 
-  operationOf(opCode: number): Operation | undefined {
-    return this.release.operations.has(opCode) ? this.operations.get(opCode) : undefined
+  /** Counts a request, and says whether it is one too many in this second. */
+  throttles(): boolean {
+    if (this.requestsPerSecond === 0) return false
+    const second = Math.floor(this.elapsed / 1000)
+    if (second !== this.second.number) this.second = { number: second, requests: 0 }
+    return ++this.second.requests > this.requestsPerSecond
   }
 
   nextZxid(): bigint {

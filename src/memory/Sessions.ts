@@ -91,9 +91,9 @@ export class Sessions {
 
   /** Those whose time has run out, the earliest first. */
   expired(now: number): ReadonlyArray<Session> {
-    return [...this.byDeadline.keys()]
-      .filter((deadline) => deadline <= now)
-      .toSorted((a, b) => a - b)
-      .flatMap((deadline) => [...this.byDeadline.get(deadline) ?? []])
+    return [...this.byDeadline]
+      .filter(([deadline]) => deadline <= now)
+      .toSorted(([a], [b]) => a - b)
+      .flatMap(([, sessions]) => Array.from(sessions))
   }
 }

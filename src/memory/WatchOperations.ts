@@ -44,8 +44,12 @@ const watchPersistently = (connection: Connection, path: string): void => {
   tree.childWatches.add(path, connection, Mode.Persistent)
 }
 
-const watchRecursively = (connection: Connection, path: string): void =>
-  connection.server.tree.dataWatches.add(path, connection, Mode.Recursive)
+const watchRecursively = (connection: Connection, path: string): void => {
+  const { release, tree } = connection.server
+  tree.dataWatches.add(path, connection, Mode.Recursive)
+  // Up to 3.8 in both lists, where removing or replacing it in one leaves the other.
+  if (!release.severalModes) tree.childWatches.add(path, connection, Mode.Recursive)
+}
 
 /** Which modes in which list a watcher type stands for. */
 interface Selection {
@@ -99,7 +103,7 @@ export const watchOperations: ReadonlyArray<Operation> = [
   operation(protocol.checkWatches, (connection, { path, type }) => {
     const { child, data } = selectionOf(connection, type)
     const { childWatches, dataWatches } = connection.server.tree
-    if ((dataWatches.modesOf(path, connection) & data | childWatches.modesOf(path, connection) & child) === 0) {
+    if (!dataWatches.has(path, connection, data) && !childWatches.has(path, connection, child)) {
       throw new Refusal(ErrorCode.NoWatcher)
     }
     return {}

@@ -44,9 +44,10 @@ export class WatchList<Watcher> {
     else paths.add(path)
   }
 
-  /** The modes in which the path is watched, 0 for none. */
-  modesOf(path: string, watcher: Watcher): number {
-    return this.byPath.get(path)?.get(watcher) ?? 0
+  /** Whether the path is watched in any of the modes. Up to 3.8 it is enough that anybody watches it. */
+  has(path: string, watcher: Watcher, modes: number): boolean {
+    const watchers = this.byPath.get(path)
+    return this.severalModes ? ((watchers?.get(watcher) ?? 0) & modes) !== 0 : watchers !== undefined && modes !== 0
   }
 
   /** Whether any of the modes was there. */
@@ -94,10 +95,6 @@ export class WatchList<Watcher> {
     let size = 0
     for (const watchers of this.byPath.values()) size += watchers.size
     return size
-  }
-
-  get paths(): number {
-    return this.byPath.size
   }
 
   *entries(): Generator<readonly [path: string, watcher: Watcher, modes: number]> {

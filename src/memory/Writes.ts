@@ -7,6 +7,7 @@
  * what is prepared sees what was prepared before it. A refused write takes a
  * zxid like any other.
  */
+import type * as Schema from "effect/Schema"
 import { ErrorCode } from "../jute/ErrorCode.ts"
 import * as Jute from "../jute/Jute.ts"
 import { OpCode } from "../jute/OpCode.ts"
@@ -16,9 +17,9 @@ import * as AccessControl from "./AccessControl.ts"
 import type { Connection } from "./Connection.ts"
 import { container, type Data, type DataTree, parentOf, Znode } from "./DataTree.ts"
 import * as MultiRequest from "./MultiRequest.ts"
-import { type Operation, operation } from "./Operation.ts"
+import type { Operation } from "./Operation.ts"
 import * as Quota from "./Quota.ts"
-import { Refusal, Silence } from "./Refusal.ts"
+import { Refusal } from "./Refusal.ts"
 import type { Server } from "./Server.ts"
 
 const { Admin, Create, Delete, Read, Write } = AccessControl.Permission
@@ -232,14 +233,27 @@ const prepareCheck = (writing: Writing, { path, version }: { path: string; versi
 
 // --- transactions
 
+/** Inside a transaction the flags decide what kind of create it is, whatever the operation. A TTL has to be there. */
+const createTypeOf = (type: number, flags: number): number => {
+  if (isTtl(flags)) {
+    if (type !== OpCode.CreateTtl) throw new Jute.JuteError({ detail: `a TTL znode of operation ${type}` })
+    return type
+  }
+  if (flags === Flag.Container) return OpCode.CreateContainer
+  return type === OpCode.Create2 ? type : OpCode.Create
+}
+
 const prepare = (writing: Writing, { request, type }: MultiRequest.Write): () => MultiResult => {
   switch (type) {
     case OpCode.Create:
     case OpCode.Create2:
     case OpCode.CreateContainer:
     case OpCode.CreateTtl: {
-      const create = prepareCreate(writing, type, request, "ttl" in request ? request.ttl : -1)
-      const hasStat = type === OpCode.Create2 ? writing.connection.server.release.create2InMulti : type !== OpCode.Create
+      const kind = createTypeOf(type, request.flags)
+      const ttl = kind === OpCode.CreateTtl && "ttl" in request ? request.ttl : -1
+      const create = prepareCreate(writing, kind, request, ttl)
+      const { create2InMulti } = writing.connection.server.release
+      const hasStat = kind === OpCode.Create2 ? create2InMulti : kind !== OpCode.Create
       return () => {
         const { path, stat } = create()
         return hasStat ? { type: OpCode.Create2, path, stat } : { type: OpCode.Create, path }
@@ -284,63 +298,80 @@ const transact = (writing: Writing, writes: ReadonlyArray<MultiRequest.Write>): 
   return prepared.map((apply) => apply())
 }
 
-const checkRequest = Jute.layoutOf(protocol.delete.request)
-const multiResponse = Jute.layoutOf(protocol.multi.response)
-
 // --- the table
 
-/** A write outside of a transaction. */
-const alone = (connection: Connection): Writing => ({
+/** A write outside of a transaction. It takes a zxid before anything else: one that cannot be read has one too. */
+const write = <Request, Response>(
+  schemas: {
+    readonly opCode: number
+    readonly request: Schema.Codec<Request, unknown>
+    readonly response: Schema.Codec<Response, unknown>
+  },
+  handle: (writing: Writing, request: Request) => Response
+): Operation => {
+  const request = Jute.layoutOf(schemas.request)
+  const response = Jute.layoutOf(schemas.response)
+  return {
+    opCode: schemas.opCode,
+    serve: (connection, reader) => {
+      const writing = beginning(connection)
+      const answer = handle(writing, request.read(reader))
+      return (writer) => response.write(writer, answer)
+    }
+  }
+}
+
+const beginning = (connection: Connection): Writing => ({
   connection,
   zxid: connection.server.nextZxid(),
   time: connection.server.now,
   pending: undefined
 })
 
-const created = (connection: Connection, opCode: number, request: typeof MultiRequest.Create.Type, ttl = -1): Created =>
-  prepareCreate(alone(connection), opCode, request, ttl)()
-
 const withRequest = <O, R>(schemas: O, request: R) => ({ ...schemas, request })
 
+const checkRequest = Jute.layoutOf(protocol.delete.request)
+const multiResponse = Jute.layoutOf(protocol.multi.response)
+
 export const writes: ReadonlyArray<Operation> = [
-  operation(withRequest(protocol.create, MultiRequest.Create), (connection, request) =>
-    created(connection, OpCode.Create, request)),
+  write(withRequest(protocol.create, MultiRequest.Create), (writing, request) =>
+    prepareCreate(writing, OpCode.Create, request, -1)()),
 
-  operation(withRequest(protocol.create2, MultiRequest.Create), (connection, request) =>
-    created(connection, OpCode.Create2, request)),
+  write(withRequest(protocol.create2, MultiRequest.Create), (writing, request) =>
+    prepareCreate(writing, OpCode.Create2, request, -1)()),
 
-  operation(withRequest(protocol.createContainer, MultiRequest.Create), (connection, request) =>
-    created(connection, OpCode.CreateContainer, request)),
+  write(withRequest(protocol.createContainer, MultiRequest.Create), (writing, request) =>
+    prepareCreate(writing, OpCode.CreateContainer, request, -1)()),
 
-  operation(withRequest(protocol.createTtl, MultiRequest.CreateTtl), (connection, request) =>
-    created(connection, OpCode.CreateTtl, request, request.ttl)),
+  write(withRequest(protocol.createTtl, MultiRequest.CreateTtl), (writing, request) =>
+    prepareCreate(writing, OpCode.CreateTtl, request, request.ttl)()),
 
-  operation(protocol.delete, (connection, request) => {
-    prepareDelete(alone(connection), request)()
+  write(protocol.delete, (writing, request) => {
+    prepareDelete(writing, request)()
     return {}
   }),
 
-  operation(protocol.setData, (connection, request) => ({ stat: prepareSetData(alone(connection), request)() })),
+  write(protocol.setData, (writing, request) => ({ stat: prepareSetData(writing, request)() })),
 
-  operation(withRequest(protocol.setAcl, MultiRequest.SetAcl), (connection, request) => ({
-    stat: prepareSetAcl(alone(connection), request)()
+  write(withRequest(protocol.setAcl, MultiRequest.SetAcl), (writing, request) => ({
+    stat: prepareSetAcl(writing, request)()
   })),
 
   {
     opCode: OpCode.Multi,
     serve: (connection, reader) => {
-      const writing = { ...alone(connection), pending: new Map() }
+      const writing = { ...beginning(connection), pending: new Map() }
       const results = transact(writing, MultiRequest.readWrites(reader, connection.server.release))
       return (writer) => multiResponse.write(writer, results)
     }
   },
 
   {
-    // Means something in a transaction only.
+    // Means something in a transaction only. Old servers answer it when it fails.
     opCode: OpCode.Check,
     serve: (connection, reader) => {
-      prepareCheck(alone(connection), checkRequest.read(reader))()
-      throw new Silence()
+      prepareCheck(beginning(connection), checkRequest.read(reader))()
+      return undefined
     }
   }
 ]

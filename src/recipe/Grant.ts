@@ -93,8 +93,9 @@ export class AcquireTimeout extends Schema.TaggedError<AcquireTimeout>(`${TypeId
 }
 
 /**
- * The parent has counted more sequential children than an int32 holds (2^31-1):
- * ZooKeeper's numbers have become negative, and no order can be trusted.
+ * The parent has counted as many sequential children as an int32 holds (2^31-1):
+ * ZooKeeper gives its last number again and again, or negative ones, and no
+ * order can be trusted.
  * Delete the parent, when nobody uses it, or go on under another path.
  *
  * @category errors

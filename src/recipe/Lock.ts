@@ -183,9 +183,11 @@ export const fromContention = (zk: ZooKeeper["Service"], contention: Contention.
         ? Effect.succeed(false)
         : zk.set(holder.path, revocationMark).pipe(
           Effect.as(true),
-          Effect.catchTag("NoNode", () => Effect.succeed(false)),
-          // Of any version.
-          Effect.catchTag("BadVersion", (error) => Effect.die(error))
+          Effect.catchTags({
+            NoNode: () => Effect.succeed(false),
+            // Any version will do.
+            BadVersion: (error) => Effect.die(error)
+          })
         ))
   }
 }

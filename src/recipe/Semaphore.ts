@@ -235,13 +235,16 @@ export const make = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       while (true) {
         const hasRoom = yield* Effect.scoped(Effect.gen(function*() {
-          const { event, value } = yield* Removal.persist(
+          const { changed, count } = yield* Removal.persist(
             waits
-              ? zk.getChildrenAndWatch(leases)
-              : Effect.map(zk.getChildrenWithStat(leases), (value) => ({ value, event: Effect.never }))
+              ? Effect.map(zk.getChildrenAndWatch(leases), ({ event, value }) => ({
+                count: value.children.length,
+                changed: Effect.asVoid(event)
+              }))
+              : Effect.map(zk.getChildren(leases), ({ length }) => ({ count: length, changed: Effect.void }))
           )
-          if (value.children.length + wanted <= permits) return true
-          if (waits) yield* guard.protect(Effect.raceFirst(Effect.asVoid(event), Effect.sleep(millis)))
+          if (count + wanted <= permits) return true
+          if (waits) yield* guard.protect(Effect.timeoutOption(changed, millis))
           return false
         })).pipe(
           // Who takes the first one makes it.
@@ -272,8 +275,11 @@ export const make = Effect.fnUntraced(function*(
         )
         return Option.some(Grants.all([first, ...others]))
       })).pipe(
-        Effect.catchTag("GrantLost", () => Effect.succeed("Again" as const)),
-        Effect.catchTag("NodeExists", (error) => Effect.die(error))
+        Effect.catchTags({
+          GrantLost: () => Effect.succeed("Again" as const),
+          // The name of a permit is unique.
+          NodeExists: (error) => Effect.die(error)
+        })
       )
     }).pipe(
       // In the next session, if there is to be one.

@@ -419,6 +419,52 @@ export const watches = (name: string, connect: Connect): void => {
           yield* changer.create(root)
         }))
 
+      test("tell observers at once, before those that await it, and those that come late", ({ changer, root, watcher }) =>
+        Effect.gen(function*() {
+          const watched = yield* watcher.getAndWatch(root)
+          const seen: Array<string> = []
+          const observe = (name: string) =>
+            watched.observe((exit) => {
+              seen.push(`${name} ${Exit.match(exit, { onSuccess: line, onFailure: String })}`)
+            })
+          observe("first")
+          const stop = observe("gone")
+          const waiting = yield* Effect.forkChild(watched.event, { startImmediately: true })
+          observe("second")
+          stop()
+          yield* changer.set(root, "1")
+          yield* Fiber.join(waiting)
+          yield* watcher.sync(root)
+          observe("late")
+          yield* changer.set(root, "2")
+          yield* watcher.sync(root)
+          const event = `NodeDataChanged ${root}`
+          assert.deepStrictEqual(seen, [`first ${event}`, `second ${event}`, `late ${event}`])
+        }))
+
+      test("by the hundred in one scope: each fires once, those left end with the scope", ({ changer, root, watcher }) =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          let fired = 0
+          for (let round = 0; round < 100; round++) {
+            const watched = yield* Scope.provide(watcher.getAndWatch(root), scope)
+            watched.observe(() => fired++)
+            if (round % 2 === 0) yield* changer.set(root, String(round))
+            yield* watcher.sync(root)
+          }
+          assert.strictEqual(fired, 99)
+          yield* Scope.close(scope, Exit.void)
+          yield* changer.set(root, "over")
+          yield* watcher.sync(root)
+          assert.strictEqual(fired, 99)
+          // A scope that is closed holds nothing.
+          const late = yield* Scope.provide(watcher.getAndWatch(root), scope)
+          late.observe(() => fired++)
+          yield* changer.set(root, "later")
+          yield* watcher.sync(root)
+          assert.strictEqual(fired, 99)
+        }))
+
       test("several on one path, of all kinds, each with its own event", ({ changer, root, watcher }) =>
         Effect.gen(function*() {
           const data = yield* Effect.forEach([1, 2], () => watcher.getAndWatch(root))

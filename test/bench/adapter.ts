@@ -61,9 +61,8 @@ void run<Client>({
       256,
       Effect.gen(function*() {
         for (const path of rest) {
-          const { event } = yield* zk.getAndWatch(path)
-          // A fiber for each watch that waits for it.
-          yield* Effect.forkIn(Effect.map(event, onEvent), scope)
+          const watched = yield* zk.getAndWatch(path)
+          watched.observe(onEvent)
         }
       }).pipe(Scope.provide(scope))
     )

@@ -3,10 +3,11 @@
  * do, and of npm `node-zookeeper-client`, each in a process of its own and
  * interleaved, against a responder that answers at wire speed.
  *
- * `npm run bench -- [--cases get-1,get-256] [--repeat 3] [--seconds 0.5]`
+ * `npm run bench -- [--cases get-1,get-256] [--repeat 3] [--seconds 0.5] [--timeout 60]`
  *
  * CPU time (user and system) moves less with the neighbours than throughput
- * does, ratios within one run less than either. Nothing here passes or fails.
+ * does, ratios within one run less than either. Nothing here passes or fails;
+ * a process that takes longer than `timeout` (seconds) is given up.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
@@ -55,6 +56,7 @@ const option = (name: string, fallback: string): string => {
 
 const repeat = Number(option("repeat", "3"))
 const seconds = Number(option("seconds", "0.5"))
+const timeout = Number(option("timeout", "60"))
 const wanted = option("cases", all.map(({ id }) => id).join(",")).split(",")
 const cases = all.filter(({ id }) => wanted.includes(id))
 
@@ -134,10 +136,17 @@ const measure = (port: number, client: ReadonlyArray<string>, chosen: Case, ops:
         setTimeout(() => fire(port), 30)
       }
     })
-    child.on("close", (code) =>
-      result === undefined || result.error !== undefined
-        ? reject(new Error(`${client[0]} ${chosen.id}: ${result?.error ?? `exit ${code}`}`))
-        : resolve(result))
+    // Also one that has its result and does not exit: Node now and then hangs while it ends.
+    const limit = setTimeout(() => child.kill("SIGKILL"), timeout * 1000)
+    child.on("close", (code, signal) => {
+      clearTimeout(limit)
+      if (result === undefined || result.error !== undefined) {
+        const problem = signal === "SIGKILL" ? `nothing within ${timeout} s` : `exit ${code}`
+        reject(new Error(`${client[0]} ${chosen.id}: ${result?.error ?? problem}`))
+      } else {
+        resolve(result)
+      }
+    })
   })
 
 const median = (values: ReadonlyArray<number>): number => {
@@ -146,7 +155,11 @@ const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle] ?? NaN : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2
 }
 
-const digits = (value: number): string => value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2)
+const report = (error: unknown): undefined => {
+  console.error(error instanceof Error ? error.message : error)
+}
+
+const digits = (value: number): string => Number.isNaN(value) ? "–" : value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2)
 
 writeFileSync(join(modules, "package.json"), "{}")
 console.log("installing node-zookeeper-client 1.1.3 …")
@@ -175,7 +188,8 @@ for (const chosen of cases) {
     const names = [...clients.keys()]
     for (const name of turn % 2 === 0 ? names : names.toReversed()) {
       const ops = counts.get(name) ?? chosen.ops
-      const result = await measure(port, clients.get(name) ?? [], chosen, ops)
+      const result = await measure(port, clients.get(name) ?? [], chosen, ops).catch(report)
+      if (result === undefined) continue
       if (chosen.isTimed === true) counts.set(name, Math.max(10, Math.round(ops / result.wall_s * seconds)))
       // The first turn only finds out how much to do.
       const time = (result.cpu_user_s + result.cpu_sys_s) * 1e6 / result.ops

@@ -35,7 +35,7 @@ describe.skipIf(shared === undefined)("Connection", () => {
         readOnly: false
       })
       assert.strictEqual(response.timeOut, 4000)
-      yield* Effect.forkScoped(serve(4000, () => Infinity))
+      yield* Effect.forkScoped(serve(4000, () => Infinity, Effect.void))
       const get = Effect.callback<unknown, ConnectionError>((resume) =>
         connection.enqueue(Pending.make(Calls.existsOrNot, { path: "/", watch: false }, { path: "/" }, (exit) => {
           resume(exit._tag === "Success" ? Effect.succeed(exit.value) : Effect.die(exit.cause))

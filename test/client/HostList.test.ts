@@ -15,6 +15,25 @@ const rounds = (taken: ReadonlyArray<HostList.Next>) => taken.map(({ roundComple
 
 const five = hosts("a", "b", "c", "d", "e")
 
+/** Clients of an ensemble whose list is replaced: who is where then, and how many have moved. */
+const rebalanced = (before: NonEmptyReadonlyArray<Host>, after: NonEmptyReadonlyArray<Host>, clients: number) =>
+  Effect.gen(function*() {
+    const counts = new Map<string, number>()
+    let moved = 0
+    for (let client = 0; client < clients; client++) {
+      const list = yield* HostList.make(before)
+      let at = list.next().host.host
+      list.succeeded()
+      if (yield* list.update(after)) {
+        moved++
+        at = list.next().host.host
+        list.succeeded()
+      }
+      counts.set(at, (counts.get(at) ?? 0) + 1)
+    }
+    return { counts, moved: moved / clients }
+  })
+
 describe("HostList", () => {
   it.effect("is a permutation, the same for the same seed, repeated for ever", () =>
     Effect.gen(function*() {
@@ -73,9 +92,9 @@ describe("HostList", () => {
   it.effect("update goes on behind the current host if it is still there", () =>
     Effect.gen(function*() {
       for (let run = 0; run < 50; run++) {
-        const list = yield* HostList.make(hosts("a", "b"))
+        const list = yield* HostList.make(five)
         const current = names(take(list, 1))[0]
-        yield* list.update(five)
+        assert.isFalse(yield* list.update(five))
         assert.strictEqual(list.size, 5)
         const taken = take(list, 6)
         assert.strictEqual(names(taken)[4], current)
@@ -123,5 +142,44 @@ describe("HostList", () => {
       take(list, 5)
       yield* list.update(hosts("x", "y"))
       assert.sameMembers(names(take(list, 2)), ["x", "y"])
+    }))
+
+  const cases = [
+    ["servers are added", hosts("a", "b", "c"), five, 2 / 5],
+    ["servers are removed", five, hosts("a", "b", "c"), 2 / 5],
+    ["one is replaced", hosts("a", "b", "c"), hosts("a", "b", "x"), 1 / 3],
+    ["added while ours goes", hosts("a", "b", "c"), hosts("b", "c", "x", "y", "z"), 3 / 5],
+    ["removed and replaced", five, hosts("a", "b", "x"), 3 / 5],
+    ["all are replaced", hosts("a", "b", "c"), hosts("x", "y", "z"), 1]
+  ] as const
+  for (const [name, before, after, share] of cases) {
+    it.effect(`${name}: all have their share then, and no more have moved than must`, () =>
+      Effect.gen(function*() {
+        const clients = 6000
+        const { counts, moved } = yield* rebalanced(before, after, clients)
+        for (const { host } of after) assert.closeTo((counts.get(host) ?? 0) / clients, 1 / after.length, 0.03, host)
+        assert.closeTo(moved, share, 0.03)
+      }).pipe(Random.withSeed(name)))
+  }
+
+  it.effect("who moves tries every server once, those of the odds first, then goes round", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(hosts("a"))
+      list.next()
+      assert.isTrue(yield* list.update(hosts("x", "y", "z")))
+      const taken = take(list, 6)
+      assert.sameMembers(names(taken.slice(0, 3)), ["x", "y", "z"])
+      assert.deepStrictEqual(rounds(taken), [false, false, false, true, false, false])
+    }))
+
+  it.effect("a preferred server is tried next, and the round goes on behind it", () =>
+    Effect.gen(function*() {
+      const list = yield* HostList.make(five)
+      const order = names(take(list, 5))
+      const host = { host: order[2] ?? "", port: 2181 }
+      list.prefer(host)
+      assert.deepStrictEqual(list.next().host, host)
+      list.succeeded()
+      assert.strictEqual(list.next().host.host, order[3])
     }))
 })

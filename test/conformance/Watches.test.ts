@@ -48,6 +48,8 @@ const transparent = (
     const session = yield* Session.make({
       servers,
       dial,
+    isPlain: true,
+    sasl: undefined,
       sessionTimeout,
       connectTimeout: 15_000,
       closeTimeout: 5000,
@@ -75,11 +77,11 @@ const transparent = (
 const under = (root: string) => (name: string) => `${root}/${name}`
 
 /** The server refuses the next request of a kind, for now. */
-const throttle = (proxy: Proxy.Proxy, code: number): void => {
+const refuseOnce = (proxy: Proxy.Proxy, code: number, err: number): void => {
   const remove = proxy.onRequest(({ opCode, xid }) => {
     if (opCode !== code) return undefined
     remove()
-    return { _tag: "Answer", bytes: Proxy.encodeReply({ xid, err: ErrorCode.Throttled }) }
+    return { _tag: "Answer", bytes: Proxy.encodeReply({ xid, err }) }
   })
 }
 
@@ -338,13 +340,13 @@ describe.skipIf(hosts === undefined)("real server: connections come and go", () 
     Effect.gen(function*() {
       const data = yield* record(Stream.map(watcher.changes(root), text))
       yield* data.next
-      throttle(proxy, OpCode.GetData)
+      refuseOnce(proxy, OpCode.GetData, ErrorCode.SessionMoved)
       yield* changer.set(root, "1")
       assert.deepStrictEqual(yield* data.next, some("1"))
-      throttle(proxy, OpCode.AddWatch)
+      refuseOnce(proxy, OpCode.AddWatch, -9999)
       const events = yield* record(watcher.watch(`${root}/a`))
       const error = yield* Effect.flip(events.end)
-      assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "Throttled")
+      assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "ServerError")
     }))
 
   test("reconnects leave no watches behind and lose none", ({ root, watchedPaths, watcher, whileCut }) =>

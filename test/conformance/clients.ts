@@ -18,6 +18,9 @@ export interface World {
 /** Makes a recipe for one of the clients. */
 export const of = <A, E, R>(zk: Service, effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, ZooKeeper, zk)
 
+/** Reads what others did: the server of an ensemble that we are connected to may not know yet. */
+export const now = <A, E, R>(zk: Service, read: Effect.Effect<A, E, R>) => Effect.andThen(zk.sync("/"), read)
+
 export const tests = (connect: Connect) => {
   const client: World["client"] = (settings) =>
     Effect.map(Layer.build(Layer.fresh(connect(settings))), Context.get(ZooKeeper))

@@ -9,7 +9,7 @@ import * as Stream from "effect/Stream"
 import * as Election from "../../src/recipe/Election.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
 import { record } from "../../src/testing/Recording.ts"
-import { of, tests } from "./clients.ts"
+import { now, of, tests } from "./clients.ts"
 import { eventually } from "./lock.ts"
 
 const text = (data: Uint8Array): string => new TextDecoder().decode(data)
@@ -17,7 +17,7 @@ const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 export const election = (title: string, connect: Connect): void => {
   const test = tests(connect)
 
-  describe(`${title}: election`, () => {
+  describe(title, () => {
     const layouts = {
       kazoo: /^[0-9a-f]{32}__lock__\d{10}$/,
       curator: /^_c_[0-9a-f-]{36}-lock-\d{10}$/,
@@ -47,7 +47,7 @@ export const election = (title: string, connect: Connect): void => {
           assert.strictEqual(yield* Fiber.join(second), all[1]?.token)
           yield* seen.upTo((leader) => leader === "-")
           yield* seen.stop
-          assert.deepStrictEqual(yield* zk.getChildren(path), [])
+          assert.deepStrictEqual(yield* now(zk, zk.getChildren(path)), [])
         }))
     }
 
@@ -61,7 +61,7 @@ export const election = (title: string, connect: Connect): void => {
         yield* eventually(a.candidates, ({ length }) => length === 2)
         yield* b.resign
         assert.strictEqual((yield* Effect.flip(Fiber.join(waiting)))._tag, "Resigned")
-        assert.strictEqual((yield* a.candidates).length, 1)
+        assert.strictEqual((yield* now(zk, a.candidates)).length, 1)
         yield* a.resign
         assert.strictEqual((yield* Effect.flip(Fiber.join(leading)))._tag, "Resigned")
         assert.isTrue(Option.isNone(yield* a.leader))
@@ -78,7 +78,8 @@ export const election = (title: string, connect: Connect): void => {
             yield* Queue.offer(terms, grant.path)
             // The first term ends by itself.
             if (count++ === 0) return
-            yield* Effect.raceFirst(Effect.never, Effect.andThen(Deferred.await(stop), Effect.fail("enough" as const)))
+            yield* Deferred.await(stop)
+            return yield* Effect.fail("enough" as const)
           })
         ))
         const first = yield* Queue.take(terms)
@@ -90,7 +91,7 @@ export const election = (title: string, connect: Connect): void => {
         assert.strictEqual(new Set([first, second, third, fourth]).size, 4)
         yield* Deferred.succeed(stop, undefined)
         assert.strictEqual(yield* Effect.flip(Fiber.join(always)), "enough")
-        assert.deepStrictEqual(yield* zk.getChildren(`${root}/election`), [])
+        assert.deepStrictEqual(yield* now(zk, zk.getChildren(`${root}/election`)), [])
       }))
   })
 }

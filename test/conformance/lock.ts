@@ -11,7 +11,7 @@ import * as Lock from "../../src/recipe/Lock.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
 import * as Transaction from "../../src/Transaction.ts"
 import type { Service } from "../../src/ZooKeeper.ts"
-import { of, tests } from "./clients.ts"
+import { now, of, tests } from "./clients.ts"
 
 const decoder = new TextDecoder()
 
@@ -22,10 +22,17 @@ export const eventually = <A, E, R>(effect: Effect.Effect<A, E, R>, holds: (a: A
 /** Waits until a lock has so many contenders. */
 const contended = (lock: Lock.Lock, count: number) => eventually(lock.contenders, ({ length }) => length === count)
 
+const both = (zk: Service, other: Service, path: string) =>
+  Effect.all([of(zk, Lock.make(path)), of(other, Lock.make(path))])
+
+/** How an effect fails. */
+const tag = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
+
 export const lock = (title: string, connect: Connect): void => {
   const test = tests(connect)
 
-  describe(`${title}: lock`, () => {
+  describe(title, () => {
     for (const layout of ["kazoo", "curator"] as const) {
       describe(layout, () => {
         const names = { kazoo: /^[0-9a-f]{32}__lock__\d{10}$/, curator: /^_c_[0-9a-f-]{36}-lock-\d{10}$/ }
@@ -50,7 +57,7 @@ export const lock = (title: string, connect: Connect): void => {
               })
             )
             assert.isTrue(Option.isSome(stat))
-            assert.deepStrictEqual(yield* zk.getChildren(path), [])
+            assert.deepStrictEqual(yield* now(zk, zk.getChildren(path)), [])
             assert.strictEqual(decoder.decode((yield* zk.get(path)).data), "")
           }))
 
@@ -81,13 +88,10 @@ export const lock = (title: string, connect: Connect): void => {
             yield* Deferred.succeed(release, undefined)
             for (const fiber of fibers) yield* Fiber.join(fiber)
             assert.deepStrictEqual(served, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
-            assert.deepStrictEqual(yield* zk.getChildren(path), [])
+            assert.deepStrictEqual(yield* now(zk, zk.getChildren(path)), [])
           }))
       })
     }
-
-    const both = (zk: Service, other: Service, path: string) =>
-      Effect.all([of(zk, Lock.make(path)), of(other, Lock.make(path))])
 
     test("tokens grow", ({ other, root, zk }) =>
       Effect.gen(function*() {
@@ -105,14 +109,14 @@ export const lock = (title: string, connect: Connect): void => {
         const [mine, theirs] = yield* both(zk, other, `${root}/lock`)
         yield* mine.withLock(Effect.gen(function*() {
           assert.isTrue(Option.isNone(yield* Effect.scoped(theirs.tryAcquire)))
-          assert.strictEqual((yield* mine.contenders).length, 1)
+          assert.strictEqual((yield* now(zk, mine.contenders)).length, 1)
         }))
         yield* Effect.scoped(Effect.gen(function*() {
           const grant = yield* theirs.tryAcquire
           assert.isTrue(Option.isSome(grant))
           assert.isTrue(Option.isNone(yield* Effect.scoped(mine.tryAcquire)))
         }))
-        assert.deepStrictEqual(yield* mine.contenders, [])
+        assert.deepStrictEqual(yield* now(zk, mine.contenders), [])
       }))
 
     test("one deadline over the whole wait, whoever is before us", ({ client, other, root, zk }) =>
@@ -132,17 +136,17 @@ export const lock = (title: string, connect: Connect): void => {
         const error = yield* Effect.flip(exit)
         assert.strictEqual(error._tag, "AcquireTimeout")
         assert.isTrue(error._tag === "AcquireTimeout" && error.millis === 600)
-        assert.strictEqual((yield* mine.contenders).length, 1)
+        assert.strictEqual((yield* now(zk, mine.contenders)).length, 1)
         yield* Fiber.join(first)
         yield* Fiber.interrupt(second)
-        assert.deepStrictEqual(yield* mine.contenders, [])
+        assert.deepStrictEqual(yield* now(zk, mine.contenders), [])
       }))
 
     test("contenders are told in order, with identifiers", ({ other, root, zk }) =>
       Effect.gen(function*() {
         const mine = yield* of(zk, Lock.make(`${root}/lock`, { identifier: "a" }))
         const theirs = yield* of(other, Lock.make(`${root}/lock`, { identifier: "b" }))
-        assert.deepStrictEqual(yield* mine.contenders, [])
+        assert.deepStrictEqual(yield* now(zk, mine.contenders), [])
         yield* mine.withLock(Effect.gen(function*() {
           const waiting = yield* Effect.forkChild(theirs.withLock(Effect.void))
           const all = yield* contended(mine, 2)
@@ -152,7 +156,7 @@ export const lock = (title: string, connect: Connect): void => {
             (yield* other.session).id
           ])
           yield* Fiber.interrupt(waiting)
-          assert.strictEqual((yield* mine.contenders).length, 1)
+          assert.strictEqual((yield* now(zk, mine.contenders)).length, 1)
         }))
       }))
 
@@ -160,8 +164,6 @@ export const lock = (title: string, connect: Connect): void => {
       Effect.gen(function*() {
         const [mine, theirs] = yield* both(zk, other, `${root}/lock`)
         const again = yield* of(zk, Lock.make(`${root}/lock`))
-        const tag = <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E, R>) =>
-          Effect.map(Effect.flip(effect), ({ _tag }) => _tag)
         yield* mine.withLock(Effect.gen(function*() {
           assert.strictEqual(yield* tag(mine.withLock(Effect.void)), "AlreadyHeld")
           assert.strictEqual(yield* tag(again.withLock(Effect.void)), "AlreadyHeld")
@@ -176,7 +178,7 @@ export const lock = (title: string, connect: Connect): void => {
           assert.strictEqual(yield* tag(mine.withLock(Effect.void)), "AlreadyHeld")
         }))
         yield* mine.withLock(Effect.void)
-        assert.deepStrictEqual(yield* mine.contenders, [])
+        assert.deepStrictEqual(yield* now(zk, mine.contenders), [])
       }))
 
     test("what was started inside may acquire once it is released", ({ root, zk }) =>
@@ -299,7 +301,7 @@ export const lock = (title: string, connect: Connect): void => {
       Effect.gen(function*() {
         const failing = Effect.fail("no").pipe(Lock.withLock(`${root}/lock`))
         assert.strictEqual(yield* Effect.flip(of(zk, failing)), "no")
-        assert.deepStrictEqual(yield* zk.getChildren(`${root}/lock`), [])
+        assert.deepStrictEqual(yield* now(zk, zk.getChildren(`${root}/lock`)), [])
       }))
 
     test("the end of the client ends holder and waiter", ({ client, root, zk }) =>

@@ -9,30 +9,30 @@ import * as Scope from "effect/Scope"
 import type * as Lock from "../../src/recipe/Lock.ts"
 import * as ReadWriteLock from "../../src/recipe/ReadWriteLock.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
-import { of, tests } from "./clients.ts"
+import { now, of, tests } from "./clients.ts"
 import { eventually } from "./lock.ts"
+
+/** Holds a lock until it is told to let go. */
+const hold = (lock: Lock.Lock, entered: () => void = () => {}) =>
+  Effect.gen(function*() {
+    const held = yield* Deferred.make<void>()
+    const release = yield* Deferred.make<void>()
+    const fiber = yield* Effect.forkChild(lock.withLock(
+      Effect.sync(entered).pipe(
+        Effect.andThen(Deferred.succeed(held, undefined)),
+        Effect.andThen(Deferred.await(release))
+      )
+    ))
+    return {
+      held: Effect.raceFirst(Deferred.await(held), Fiber.join(fiber)),
+      release: Effect.andThen(Deferred.succeed(release, undefined), Fiber.join(fiber))
+    }
+  })
 
 export const readWriteLock = (title: string, connect: Connect): void => {
   const test = tests(connect)
 
-  /** Holds a lock until it is told to let go. */
-  const hold = (lock: Lock.Lock, entered: () => void = () => {}) =>
-    Effect.gen(function*() {
-      const held = yield* Deferred.make<void>()
-      const release = yield* Deferred.make<void>()
-      const fiber = yield* Effect.forkChild(lock.withLock(
-        Effect.sync(entered).pipe(
-          Effect.andThen(Deferred.succeed(held, undefined)),
-          Effect.andThen(Deferred.await(release))
-        )
-      ))
-      return {
-        held: Effect.raceFirst(Deferred.await(held), Fiber.join(fiber)),
-        release: Effect.andThen(Deferred.succeed(release, undefined), Fiber.join(fiber))
-      }
-    })
-
-  describe(`${title}: read-write lock`, () => {
+  describe(title, () => {
     for (const layout of ["kazoo", "curator"] as const) {
       describe(layout, () => {
         const names = {
@@ -55,7 +55,7 @@ export const readWriteLock = (title: string, connect: Connect): void => {
             yield* reader.release
             yield* writer.held
             yield* writer.release
-            assert.deepStrictEqual(yield* zk.getChildren(`${root}/lock`), [])
+            assert.deepStrictEqual(yield* now(zk, zk.getChildren(`${root}/lock`)), [])
           }))
 
         test("readers share, a writer is alone, and later readers wait behind it", ({ client, other, root, zk }) =>

@@ -164,6 +164,14 @@ describe("golden bytes", () => {
   })
 })
 
+const sameByHand = <A>(schema: Schema.Codec<A, unknown>, input: Uint8Array): void => {
+  const byHand = new Jute.Reader().reset(input)
+  const derived = new Jute.Reader().reset(input)
+  assert.deepStrictEqual(Jute.layoutOf(schema).read(byHand), Jute.derivedLayoutOf(schema).read(derived))
+  assert.strictEqual(byHand.offset, derived.offset)
+  assert.strictEqual(Jute.layoutOf(schema).minimum, Jute.derivedLayoutOf(schema).minimum)
+}
+
 describe("values", () => {
   for (const [name, schema] of records) {
     it.effect.prop(`${name} survives encoding and decoding`, [schema, someBytes(0, 40)], ([value, padding]) =>
@@ -185,13 +193,10 @@ describe("values", () => {
   }
 
   it.effect.prop("the layout of Stat by hand is the derived one", [someBytes(68, 80)], ([input]) =>
-    Effect.sync(() => {
-      const byHand = new Jute.Reader().reset(input)
-      const derived = new Jute.Reader().reset(input)
-      assert.deepStrictEqual(Jute.layoutOf(Stat).read(byHand), Jute.derivedLayoutOf(Stat).read(derived))
-      assert.strictEqual(byHand.offset, derived.offset)
-      assert.strictEqual(Jute.layoutOf(Stat).minimum, Jute.derivedLayoutOf(Stat).minimum)
-    }), { arbitrary: { runs: 1000 } })
+    Effect.sync(() => sameByHand(Stat, input)), { arbitrary: { runs: 1000 } })
+
+  it.effect.prop("the layout of WatcherEvent by hand is the derived one", [WatcherEvent], ([event]) =>
+    Effect.sync(() => sameByHand(WatcherEvent, Jute.encode(WatcherEvent)(event))), { arbitrary: { runs: 1000 } })
 
   it.effect("of times are exact at the limits of a number", () =>
     Effect.gen(function*() {

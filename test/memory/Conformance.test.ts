@@ -1,4 +1,4 @@
-/** The conformance suites on the core of the in-memory server, in the shape of each release that has all they ask for. */
+/** The conformance suites on the core of the in-memory server, as each release that has all they ask for. */
 import { afterAll, assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

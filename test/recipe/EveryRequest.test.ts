@@ -72,7 +72,7 @@ const ephemerals = (zk: ZooKeeper["Service"], path: string): Effect.Effect<Reado
         const { stat } = yield* zk.get(at)
         if (stat.ephemeralOwner !== 0n) found.push(at)
         for (const name of yield* zk.getChildren(at)) yield* look(at === "/" ? `/${name}` : `${at}/${name}`)
-      }).pipe(Effect.catch(() => Effect.void))
+      }).pipe(Effect.ignore)
     yield* look(path)
     return found
   })
@@ -121,7 +121,7 @@ const run = (
 
     const fiber = yield* Effect.forkDetach(Effect.exit(own), { startImmediately: true })
     // It waits, or has met its mishap: the way is free.
-    yield* Effect.raceFirst(Effect.sleep(contended ? 30 : 0), Deferred.await(happened))
+    yield* Effect.timeoutOption(Deferred.await(happened), contended ? 30 : 0)
     yield* Deferred.succeed(release, undefined)
     yield* Fiber.join(rivalHolds)
     yield* Effect.raceFirst(Deferred.await(happened), Fiber.await(fiber))
@@ -154,7 +154,7 @@ describe("every request", () => {
             const once = (index: number) =>
               Effect.scoped(run(use, contended, index, mishap)).pipe(
                 Effect.provide(layer, { local: true }),
-                Effect.mapError((error) => new Error(`${title} at request ${index}: ${String(error)}`, { cause: error }))
+                Effect.tapCause((cause) => Effect.logError(`${title} at request ${index}`, cause))
               )
             // Runs wait for reconnections most of the time: many at once, until there are no more requests.
             let requests = 0

@@ -130,3 +130,94 @@ describe("a grant", () => {
     assert.strictEqual(again, "in")
   }))
 })
+
+/** A rival that holds the lock, and a waiter behind it. */
+const waiting = (options: ZooKeeperTest.ClientOptions = {}) =>
+  Effect.gen(function*() {
+    const test = yield* ZooKeeperTest.ZooKeeperTest
+    const rival = yield* test.client()
+    const zk = yield* test.client(options)
+    const lock = yield* Effect.provideService(Lock.make("/lock"), ZooKeeper, zk)
+    const release = yield* Deferred.make<void>()
+    const holding = yield* Effect.forkDetach(
+      Effect.provideService(Lock.withLock("/lock")(Deferred.await(release)), ZooKeeper, rival),
+      { startImmediately: true }
+    )
+    yield* TestClock.adjust(1)
+    const fiber = yield* Effect.forkDetach(
+      Effect.exit(lock.withLock((grant) => Effect.succeed(grant.sessionId))),
+      { startImmediately: true }
+    )
+    yield* TestClock.adjust(1)
+    return {
+      test,
+      zk,
+      fiber,
+      release: Effect.andThen(Deferred.succeed(release, undefined), Fiber.join(holding)),
+      contenders: lock.contenders
+    }
+  })
+
+describe("a waiter", () => {
+  test("whose session ends queues again in the next one", Effect.gen(function*() {
+    const { contenders, fiber, release, test, zk } = yield* waiting()
+    const before = (yield* zk.session).id
+    assert.strictEqual((yield* contenders).length, 2)
+    yield* test.of(zk).expireSession
+    yield* pass(1000)
+    const [, second, ...others] = yield* contenders
+    const now = (yield* zk.session).id
+    assert.notStrictEqual(now, before)
+    assert.strictEqual(second?.sessionId, now)
+    assert.deepStrictEqual(others, [])
+    yield* release
+    assert.strictEqual(yield* yield* Fiber.join(fiber), now)
+  }))
+
+  test("whose client has no next session is told", Effect.gen(function*() {
+    const { fiber, release, test, zk } = yield* waiting({ onExpiry: "end" })
+    yield* test.of(zk).expireSession
+    yield* pass(1000)
+    const error = yield* Effect.flip(yield* Fiber.join(fiber))
+    assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "SessionExpired")
+    yield* release
+  }))
+
+  test("whose client is refused is told", Effect.gen(function*() {
+    const { fiber, release, zk } = yield* waiting()
+    yield* Effect.flip(zk.addAuth("unheard-of", "x"))
+    const error = yield* Effect.flip(yield* Fiber.join(fiber))
+    assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "AuthFailed")
+    yield* release
+  }))
+
+  test("looks again by itself, should the server forget to tell", Effect.gen(function*() {
+    const { fiber, release, test, zk } = yield* waiting()
+    yield* test.of(zk).onReply(({ operation }) => operation === "event" ? { _tag: "Drop" } : undefined)
+    yield* release
+    // The session timeout.
+    yield* pass(10_100)
+    assert.isTrue((yield* Fiber.join(fiber))._tag === "Success")
+  }))
+
+  test("does not take for its own what the session before has left", Effect.gen(function*() {
+    const test = yield* ZooKeeperTest.ZooKeeperTest
+    const zk = yield* test.client()
+    const observer = yield* test.client({ sessionTimeout: "20 seconds" })
+    yield* observer.create("/lock")
+    const before = (yield* zk.session).id
+    // Created, never answered; and nobody lets the client in again until it has given the session up.
+    yield* test.of(zk).loseReply(({ operation }) => operation === "create")
+    yield* test.of(zk).refuseConnections()
+    const lock = yield* Effect.provideService(Lock.make("/lock"), ZooKeeper, zk)
+    const fiber = yield* Effect.forkDetach(lock.withLock((grant) => Effect.succeed(grant)), { startImmediately: true })
+    const children = Effect.map(observer.getChildren("/lock"), ({ length }) => length)
+    yield* pass(9100)
+    assert.strictEqual(yield* children, 1)
+    yield* test.of(zk).refuseConnections(false)
+    yield* pass(20_000)
+    const grant = yield* Fiber.join(fiber)
+    assert.notStrictEqual(grant.sessionId, before)
+    assert.strictEqual(yield* children, 0)
+  }))
+})

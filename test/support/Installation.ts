@@ -132,5 +132,42 @@ const aptGet = (command: "update" | "install", ...packages: ReadonlyArray<string
     env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }
   }).status === 0
 
+/** Clients of other languages, each `undefined` where it cannot be had. */
+export interface Strangers {
+  /** A Python that has kazoo. */
+  readonly kazoo: string | undefined
+  /** Java, and the jars that its shell needs. */
+  readonly java: Program | undefined
+  /** The shell of the C client. */
+  readonly shell: string | undefined
+}
+
+const findStrangers = (): Strangers => ({
+  kazoo: ["/usr/bin/python3", "python3"].find((python) => spawnSync(python, ["-c", "import kazoo"]).status === 0),
+  java: availability().program,
+  shell: ["/usr/lib/zookeeper/bin/cli_mt", "/usr/bin/cli_mt"].find(isExecutable)
+})
+
+/** The Debian packages of those that cannot be had. */
+export const missingStrangers = ({ java, kazoo, shell }: Strangers = strangers): ReadonlyArray<string> => [
+  ...(kazoo === undefined ? ["python3-kazoo"] : []),
+  ...(java === undefined ? ["zookeeper"] : []),
+  ...(shell === undefined ? ["zookeeper-bin"] : [])
+]
+
+/** What is there when the module is loaded. */
+export const strangers: Strangers = findStrangers()
+
+/** Installs what is missing of them, where we have the right to, and says what remains so. */
+export const installStrangers = (): ReadonlyArray<string> => {
+  const packages = missingStrangers()
+  if (packages.length === 0) return packages
+  if (process.getuid?.() !== 0 || spawnSync("apt-get", ["--version"]).status !== 0) return packages
+  console.log(`Installing clients of other languages: ${packages.join(" ")}`)
+  aptGet("update")
+  for (const each of packages) aptGet("install", each)
+  return missingStrangers(findStrangers())
+}
+
 /** Whether tests may start, kill and freeze servers of their own. */
 export const canStart = availability().program !== undefined

@@ -29,7 +29,7 @@ export const installed: { readonly version: string } | { readonly problem: strin
 export const isInstalled = "version" in installed
 
 /** kazoo raised an exception. */
-export class KazooError extends Schema.TaggedError<KazooError>("KazooError")("KazooError", {
+export class KazooError extends Schema.TaggedError<KazooError>()("KazooError", {
   /** The name of its class. */
   error: Schema.String,
   message: Schema.String
@@ -77,7 +77,7 @@ export const make = (hosts: string, sessionTimeout = 10): Effect.Effect<KazooPee
     }
     child.once("exit", ended)
     createInterface({ input: child.stdout }).on("line", (line) => {
-      const answer = Schema.decodeUnknownSync(Answer)(line)
+      const answer = Schema.decodeSync(Answer)(line)
       if ("ready" in answer) {
         Deferred.doneUnsafe(ready, Exit.void)
         return

@@ -23,6 +23,7 @@ import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { Readable, Writable } from "node:stream"
+import type { Certificates } from "./Certificates.ts"
 import { availability, type Program } from "./Installation.ts"
 
 export { availability, canStart } from "./Installation.ts"
@@ -43,6 +44,19 @@ export interface Options {
   readonly extendedTypes?: boolean | undefined
   /** How often empty containers and expired TTL znodes are collected, in milliseconds. @default 1000 */
   readonly containerCheckInterval?: number | undefined
+  /** A second port that speaks TLS; with `unified` the first one speaks both. */
+  readonly tls?: {
+    readonly certificates: Certificates
+    /** Which of the certificates the server shows. @default "server" */
+    readonly shows?: string | undefined
+    /** @default "need", as in ZooKeeper */
+    readonly clientAuth?: "need" | "want" | "none" | undefined
+    readonly unified?: boolean | undefined
+    /** @default ZooKeeper's own: TLS 1.2 only */
+    readonly version?: "TLSv1.2" | "TLSv1.3" | undefined
+  } | undefined
+  /** SASL DIGEST-MD5 for alice/secret-a, bob/secret-b and the super user super/secret-s. @default false */
+  readonly sasl?: boolean | undefined
   /** More lines of `zoo.cfg`; they win over ours. */
   readonly config?: Readonly<Record<string, string | number | boolean>> | undefined
   /** More arguments for the JVM, for example `-Dreadonlymode.enabled=true`. */
@@ -56,6 +70,8 @@ export interface Member {
   readonly port: number
   /** Connect string of this member alone. */
   readonly hosts: string
+  /** The port that speaks TLS, if there is one. */
+  readonly securePort: number
   /** The answer to a four-letter word. */
   readonly command: (word: string) => Effect.Effect<string, ZooKeeperServerError>
   /** What the member says it is; `None` while it serves nobody. */
@@ -149,13 +165,14 @@ const startOnce = Effect.fnUntraced(function*(
     return yield* new ZooKeeperServerError({ message: `Cannot start a server: ${description}` })
   }
   const root = yield* temporaryDirectory
-  const ports = yield* freePorts(size * 3)
+  const ports = yield* freePorts(size * 4)
   const layouts = ports.slice(0, size).map((client, index): Layout => ({
     id: index + 1,
     directory: join(root, `${index + 1}`),
     client,
     quorum: ports[index + size] ?? client,
-    election: ports[index + 2 * size] ?? client
+    election: ports[index + 2 * size] ?? client,
+    secure: ports[index + 3 * size] ?? client
   }))
   const [first, ...others] = yield* Effect.forEach(layouts, (layout) => makeMember(program, layout, layouts, options))
   if (first === undefined) return yield* Effect.die("an ensemble without members")
@@ -171,6 +188,7 @@ interface Layout {
   readonly client: number
   readonly quorum: number
   readonly election: number
+  readonly secure: number
 }
 
 const address = "127.0.0.1"
@@ -221,6 +239,7 @@ const makeMember = Effect.fnUntraced(function*(
     id,
     port,
     hosts: `${address}:${port}`,
+    securePort: layout.secure,
     command: (word) => onRealClock(fourLetterWord(port, word)),
     mode: onRealClock(mode),
     kill9: onRealClock(kill9),
@@ -233,7 +252,7 @@ const makeMember = Effect.fnUntraced(function*(
 })
 
 const writeConfiguration = (
-  { client, directory, id }: Layout,
+  { client, directory, id, secure }: Layout,
   layouts: ReadonlyArray<Layout>,
   options: Options
 ): void => {
@@ -262,8 +281,17 @@ const writeConfiguration = (
         dynamicConfigFile: join(configuration, "zoo.cfg.dynamic")
       }
       : { clientPort: client, clientPortAddress: address }),
+    ...tlsSettings(secure, options.tls),
+    ...(options.sasl === true
+      ? { "authProvider.sasl": "org.apache.zookeeper.server.auth.SASLAuthenticationProvider" }
+      : {}),
     ...options.config
   }
+  writeFileSync(
+    join(configuration, "jaas.conf"),
+    "Server {\n  org.apache.zookeeper.server.auth.DigestLoginModule required\n" +
+      "  user_super=\"secret-s\"\n  user_bob=\"secret-b\"\n  user_alice=\"secret-a\";\n};\n"
+  )
   writeFileSync(join(configuration, "zoo.cfg"), lines(Object.entries(settings)))
   // Releases before 3.8 log with log4j, later ones with logback, Debian with slf4j-simple (see the JVM arguments).
   writeFileSync(
@@ -290,6 +318,24 @@ const writeConfiguration = (
   }
 }
 
+const tlsSettings = (port: number, tls: Options["tls"]): Record<string, string | number | boolean> => {
+  if (tls === undefined) return {}
+  const { certificates, clientAuth = "need", shows = "server", unified = false, version } = tls
+  return {
+    ...(unified ? { "client.portUnification": true } : { secureClientPort: port, secureClientPortAddress: address }),
+    "ssl.keyStore.location": certificates.bundle(shows),
+    "ssl.keyStore.type": "PEM",
+    "ssl.trustStore.location": certificates.ca,
+    "ssl.trustStore.type": "PEM",
+    "ssl.clientAuth": clientAuth,
+    "ssl.hostnameVerification": false,
+    "authProvider.x509": "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
+    ...(version === undefined ? {} : { "ssl.protocol": version, "ssl.enabledProtocols": version }),
+    // ZooKeeper 3.8 enables no cipher of TLS 1.3 by itself.
+    ...(version === "TLSv1.3" ? { "ssl.ciphersuites": "TLS_AES_256_GCM_SHA384" } : {})
+  }
+}
+
 const lines = (entries: ReadonlyArray<readonly [string, string | number | boolean]>): string =>
   entries.map(([key, value]) => `${key}=${value}\n`).join("")
 
@@ -311,6 +357,16 @@ const javaCommand = ({ classPath, java }: Program, { directory }: Layout, option
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
     ...(options.juteMaxBuffer === undefined ? [] : [`-Djute.maxbuffer=${options.juteMaxBuffer}`]),
+    ...(options.tls === undefined
+      ? []
+      : ["-Dzookeeper.serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory"]),
+    ...(options.sasl === true
+      ? [
+        `-Djava.security.auth.login.config=${join(configuration, "jaas.conf")}`,
+        "-Dzookeeper.superUser=super",
+        "-Dzookeeper.fips-mode=false"
+      ]
+      : []),
     ...options.jvm ?? [],
     "-cp",
     [configuration, ...classPath].join(":"),

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type { TestProject } from "vitest/node"
-import { advice } from "./Installation.ts"
+import { advice, missingStrangers } from "./Installation.ts"
 import * as ZooKeeperServer from "./ZooKeeperServer.ts"
 
 declare module "vitest" {
@@ -26,6 +26,12 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     if (process.env["ZK_REAL"] === "required") throw new Error(`ZK_REAL=required, but the tests lack ${what} (${description})\n${advice}`)
     const notice = `ALL TESTS THAT NEED ${what.toUpperCase()} ARE SKIPPED (${description})\n${advice}`
     console.warn(`\n${"!".repeat(80)}\n${notice}\n${"!".repeat(80)}\n`)
+  }
+  const absent = missingStrangers()
+  if (absent.length > 0) {
+    const notice = `CLIENTS OF OTHER LANGUAGES ARE NOT TESTED: there is no ${absent.join(", no ")}`
+    if (process.env["ZK_REAL"] === "required") throw new Error(`ZK_REAL=required, but ${notice}`)
+    console.warn(`\n${"!".repeat(80)}\n${notice}\nOn Debian: apt-get install -y ${absent.join(" ")}\n${"!".repeat(80)}\n`)
   }
   if (hosts === undefined && program === undefined) {
     project.provide("zookeeper", undefined)

@@ -155,6 +155,12 @@ COMMANDS = {
     "finish": on(lambda partitioner, given: partitioner.finish()),
     # elections
     "lead": lead,
+    # parties
+    "party": keep(lambda client, given: client.Party(given["path"], given.get("identifier"))),
+    "shallowParty": keep(lambda client, given: client.ShallowParty(given["path"], given.get("identifier"))),
+    "join": on(lambda party, given: party.join()),
+    "leave": on(lambda party, given: party.leave()),
+    "members": on(lambda party, given: sorted(party)),
 }
 
 

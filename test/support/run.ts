@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { install } from "./Installation.ts"
+import { install, installStrangers } from "./Installation.ts"
 
 interface Report {
   readonly numPassedTests: number
@@ -26,6 +26,7 @@ const directory = mkdtempSync(join(tmpdir(), "effect-zookeeper-report-"))
 const file = join(directory, "report.json")
 
 const { hosts, program } = install()
+installStrangers()
 // Over the channel vitest learns when this process is killed (see globalSetup.ts).
 const run = spawn(
   process.execPath,

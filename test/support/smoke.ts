@@ -1,34 +1,51 @@
 /**
  * What a user does first: installs the packed tarball into an empty project,
- * copies the README's first program, checks its types and runs it. Expects
- * that `npm run build` was done.
+ * copies the README's first program, checks its types and runs it, on the
+ * server that came with the package (or on `ZK_HOSTS`). Expects that
+ * `npm run build` was done.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { install } from "./Installation.ts"
-import * as ZooKeeperServer from "./ZooKeeperServer.ts"
 
 const root = join(import.meta.dirname, "../..")
 
 const program = Effect.gen(function*() {
-  install()
-  const server = yield* ZooKeeperServer.shared
   const project = yield* Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "effect-zookeeper-smoke-"))),
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true }))
   )
   const tarball = pack(project)
   createProject(project, tarball)
-  writeFileSync(join(project, "program.ts"), firstProgram(server.hosts))
+  const hosts = process.env["ZK_HOSTS"] || (yield* serve(project))
+  writeFileSync(join(project, "program.ts"), firstProgram(hosts))
   checkTypes(project)
-  const output = run(project, process.execPath, ["program.ts"], { ZK_HOSTS: server.hosts })
+  const output = run(project, process.execPath, ["program.ts"], { ZK_HOSTS: hosts })
   if (output.trim() === "") throw new Error("The README's first program printed nothing")
   console.log(`${output.trimEnd()}\n\nThe README's first program works from the packed tarball`)
 })
+
+/** The command of the package, until the end. */
+const serve = (directory: string) =>
+  Effect.flatMap(
+    Effect.acquireRelease(
+      Effect.sync(() => spawn(join(directory, "node_modules/.bin/effect-zookeeper-server"), ["--port", "0"])),
+      (child) => Effect.sync(() => void child.kill())
+    ),
+    (child) =>
+      Effect.callback<string>((resume) => {
+        let output = ""
+        child.stdout.on("data", (chunk: Buffer) => {
+          output += chunk.toString()
+          const hosts = /listening on (\S+)/.exec(output)?.[1]
+          if (hosts !== undefined) resume(Effect.succeed(hosts))
+        })
+        child.on("close", () => resume(Effect.die(`effect-zookeeper-server has ended: ${output}`)))
+      })
+  )
 
 const run = (directory: string, command: string, parameters: ReadonlyArray<string>, environment = {}): string =>
   execFileSync(command, parameters, {
@@ -40,7 +57,7 @@ const run = (directory: string, command: string, parameters: ReadonlyArray<strin
   })
 
 const belongs = /^(dist\/|src\/|(package\.json|README\.md|LICENSE|CHANGELOG\.md)$)/
-const required = ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts", "src/index.ts"]
+const required = ["package.json", "README.md", "LICENSE", "CHANGELOG.md", "dist/index.js", "dist/index.d.ts", "dist/testing.js", "dist/bin/effect-zookeeper-server.js", "src/index.ts"]
 
 const pack = (directory: string): string => {
   const [packed] = JSON.parse(

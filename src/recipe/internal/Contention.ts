@@ -9,12 +9,15 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Acl } from "../../Acl.ts"
+import * as Telemetry from "../../client/Telemetry.ts"
 import * as Uuid from "../../client/Uuid.ts"
 import * as ZnodePath from "../../ZnodePath.ts"
 import type { Data, Service } from "../../ZooKeeper.ts"
+import * as ZooKeeperMetrics from "../../ZooKeeperMetrics.ts"
 import {
   type AcquireOptions,
   AcquireTimeout,
@@ -71,11 +74,18 @@ export const keepingIf = <A, E, R>(
 const list = (zk: Service, { markers, parent }: Pick<Contention, "markers" | "parent">) =>
   Effect.map(Removal.persist(zk.getChildren(parent)), (names) => Layout.contenders(names, markers))
 
+/**
+ * Servers give the last number to everyone who comes after it (and documents
+ * promise a negative one): neither has an order.
+ */
+const isExhausted = (mine: Layout.Contender, all: ReadonlyArray<Layout.Contender>): boolean =>
+  mine.sequence >= 0x7fff_ffff || all.some(({ sequence }) => sequence < 0)
+
 /** Until that znode has changed, or a session timeout has passed: then one looks again, whatever happened. */
 const untilChanged = (zk: Service, path: string, millis: number) =>
   Effect.scoped(Effect.flatMap(
     Removal.persist(zk.getAndWatch(path)),
-    ({ event }) => Effect.raceFirst(Effect.asVoid(event), Effect.sleep(millis))
+    ({ event }) => Effect.timeoutOption(event, millis)
   )).pipe(
     Effect.catchTag("NoNode", () => Effect.void)
   )
@@ -104,7 +114,7 @@ const contend = (
         const all = yield* list(zk, contention)
         const mine = all.find((each) => each.name === name)
         if (mine === undefined) return again
-        if (all.some(({ sequence }) => sequence < 0)) return yield* new SequenceExhausted({ path: parent })
+        if (isExhausted(mine, all)) return yield* new SequenceExhausted({ path: parent })
         const blocker = contention.blocker(all.filter(({ sequence }) => sequence < mine.sequence))
         if (blocker === undefined) return granted(yield* Grants.make(zk, own, contention))
         if (!waits) return blocked
@@ -155,6 +165,12 @@ export const acquire = (
     ),
     contention.parent,
     options.timeout
+  ).pipe(
+    Effect.timed,
+    Effect.flatMap(([waited, grant]) =>
+      Effect.as(Metric.update(ZooKeeperMetrics.grantWait, Duration.toSeconds(waited)), grant)
+    ),
+    Telemetry.phase("acquire", contention.parent)
   )
 
 /** Only if nobody is before us. */

@@ -6,14 +6,17 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Telemetry from "../../client/Telemetry.ts"
 import type { SessionInfo } from "../../SessionState.ts"
 import * as Transaction from "../../Transaction.ts"
 import type { Operation, Results } from "../../Transaction.ts"
 import type { Service } from "../../ZooKeeper.ts"
 import { type ConnectionError, type NoAuth, TransactionFailed, type BadArguments } from "../../ZooKeeperError.ts"
+import * as ZooKeeperMetrics from "../../ZooKeeperMetrics.ts"
 import { type Grant, GrantLost, type Options } from "../Grant.ts"
 import type { OwnZnode } from "./OwnZnode.ts"
 import * as Removal from "./Removal.ts"
@@ -77,8 +80,16 @@ export const make = (
     const revocation = Deferred.makeUnsafe<void>()
     let ended: GrantLost | undefined
 
+    const services = yield* Effect.context<never>()
+    const begunAt = clock.currentTimeMillisUnsafe()
+
     const lose = (reason: GrantLost["reason"]): GrantLost => {
-      ended ??= new GrantLost({ path, reason })
+      if (ended === undefined) {
+        ended = new GrantLost({ path, reason })
+        const seconds = (clock.currentTimeMillisUnsafe() - begunAt) / 1000
+        ZooKeeperMetrics.grantHold.updateUnsafe(seconds, services)
+        Metric.withAttributes(ZooKeeperMetrics.grantsEnded, { reason }).updateUnsafe(1, services)
+      }
       Deferred.doneUnsafe(lostWith, Exit.fail(ended))
       return ended
     }
@@ -164,7 +175,8 @@ export const make = (
       protect: (effect) =>
         held.pipe(
           Effect.andThen(Effect.raceFirst(effect, Deferred.await(lostWith))),
-          Effect.tap(() => held)
+          Effect.tap(() => held),
+          Telemetry.phase("protect", path)
         ),
       guard: <const Operations extends ReadonlyArray<Operation>>(operations: Operations) =>
         Effect.andThen(

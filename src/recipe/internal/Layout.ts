@@ -28,7 +28,7 @@ export interface Contender {
   readonly name: string
   /** Which of the markers is in its name. */
   readonly marker: string
-  /** An int32; negative once the parent's counter has overflowed. */
+  /** An int32; negative or at its end once the parent's counter is exhausted. */
   readonly sequence: number
 }
 

@@ -87,7 +87,8 @@ export const underGrant = (zk: Service, grant: Grant) =>
       Effect.flatMap(
         Removal.persist(zk.exists(path)),
         Option.match({
-          onNone: () => Effect.fail(new NoNode({ path })),
+          // Gone again: with its session, and the grant with it, or by somebody's hand.
+          onNone: () => underGrant(zk, grant)(create),
           onSome: (stat) => Effect.succeed({ path, stat })
         })
       )
@@ -95,10 +96,9 @@ export const underGrant = (zk: Service, grant: Grant) =>
   )
 
 /** What cannot be deleted ends with its session. */
-const removable = <E extends { readonly _tag: string }>(
-  effect: Effect.Effect<void, E>
-): Effect.Effect<void, ConnectionError> =>
-  Effect.catch(effect, (error) => error instanceof ConnectionError ? Effect.fail(error) : Effect.void)
+const removable = <E extends { readonly _tag: string }>(effect: Effect.Effect<void, E>) =>
+  Effect.catchIf(effect, (error): error is Exclude<E, ConnectionError> => !(error instanceof ConnectionError), () =>
+    Effect.void)
 
 /**
  * Creates a znode of our own. A session that ends meanwhile makes it start over

@@ -1,0 +1,92 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Config, ConfigProvider, Effect, Layer, Redacted } from "effect"
+import { inspect } from "node:util"
+import * as Acl from "../src/Acl.ts"
+import * as ZooKeeper from "../src/ZooKeeper.ts"
+import * as ZooKeeperConfig from "../src/ZooKeeperConfig.ts"
+import { shared, sharedHost } from "./support/Clients.ts"
+
+const from = (env: Record<string, string>, prefix?: string) =>
+  ZooKeeperConfig.options(prefix).parse(ConfigProvider.fromEnv({ env }))
+
+const given = (options: object) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+
+describe("ZooKeeperConfig", () => {
+  it.effect("hosts alone: everything else keeps its default", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(given(yield* from({ ZOOKEEPER_HOSTS: "zk1,zk2/app" })), { hosts: "zk1,zk2/app", tls: false })
+    }))
+
+  it.effect("every option has a name", () =>
+    Effect.gen(function*() {
+      const options = yield* from({
+        ZOOKEEPER_HOSTS: "zk1",
+        ZOOKEEPER_SESSION_TIMEOUT: "30 seconds",
+        ZOOKEEPER_CONNECT_TIMEOUT: "5 seconds",
+        ZOOKEEPER_CLOSE_TIMEOUT: "1 second",
+        ZOOKEEPER_REQUEST_TIMEOUT: "2 seconds",
+        ZOOKEEPER_READ_ONLY: "true",
+        ZOOKEEPER_FAIL_FAST: "no",
+        ZOOKEEPER_FOLLOW_CONFIG: "true",
+        ZOOKEEPER_ON_EXPIRY: "end",
+        ZOOKEEPER_MAX_REQUEST_SIZE: "1000000",
+        ZOOKEEPER_MAX_REPLY_SIZE: "2000000",
+        ZOOKEEPER_MAX_IN_FLIGHT: "100",
+        ZOOKEEPER_DEFAULT_ACL: "creator",
+        ZOOKEEPER_DIGEST: "user:SEKRET",
+        ZOOKEEPER_SASL_USERNAME: "alice",
+        ZOOKEEPER_SASL_PASSWORD: "SEKRET",
+        ZOOKEEPER_TLS_CA: "/ca.pem",
+        ZOOKEEPER_TLS_CERT: "/cert.pem",
+        ZOOKEEPER_TLS_KEY: "/key.pem",
+        ZOOKEEPER_TLS_PASSPHRASE: "SEKRET",
+        ZOOKEEPER_TLS_MIN_VERSION: "TLSv1.3",
+        ZOOKEEPER_TLS_SERVERNAME: "zk.example"
+      })
+      assert.deepStrictEqual(options.defaultAcl, Acl.creatorAll)
+      assert.strictEqual(options.onExpiry, "end")
+      assert.strictEqual(options.readOnly, true)
+      assert.strictEqual(options.failFast, false)
+      assert.strictEqual(options.maxInFlight, 100)
+      assert.strictEqual(options.sasl?.name, "DIGEST-MD5")
+      assert.strictEqual(options.auth?.[0]?.scheme, "digest")
+      assert.deepStrictEqual(typeof options.tls === "object" && options.tls.ca, { file: "/ca.pem" })
+      assert.isTrue(typeof options.tls === "object" && Redacted.isRedacted(options.tls.passphrase))
+      assert.notInclude(inspect(options, { depth: 9 }) + JSON.stringify(options), "SEKRET")
+    }))
+
+  it.effect("the switch of TLS: on without options, off in spite of them; another prefix", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(given((yield* from({ ZOOKEEPER_HOSTS: "a", ZOOKEEPER_TLS: "true" })).tls as object), {})
+      const off = yield* from({ ZOOKEEPER_HOSTS: "a", ZOOKEEPER_TLS: "false", ZOOKEEPER_TLS_CA: "/ca" })
+      assert.strictEqual(off.tls, false)
+      assert.strictEqual((yield* from({ OTHER_HOSTS: "b" }, "OTHER")).hosts, "b")
+    }))
+
+  it.effect("errors name the key", () =>
+    Effect.gen(function*() {
+      const wrong: ReadonlyArray<readonly [string, Record<string, string>]> = [
+        ["ZOOKEEPER_HOSTS", {}],
+        ["ZOOKEEPER_SESSION_TIMEOUT", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_SESSION_TIMEOUT: "soon" }],
+        ["ZOOKEEPER_READ_ONLY", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_READ_ONLY: "perhaps" }],
+        ["ZOOKEEPER_ON_EXPIRY", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_ON_EXPIRY: "die" }],
+        ["ZOOKEEPER_MAX_IN_FLIGHT", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_MAX_IN_FLIGHT: "1.5" }],
+        ["ZOOKEEPER_SASL_PASSWORD", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_SASL_USERNAME: "alice" }],
+        ["ZOOKEEPER_TLS_MIN_VERSION", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_TLS_MIN_VERSION: "SSLv3" }]
+      ]
+      for (const [key, env] of wrong) {
+        const error = yield* Effect.flip(from(env))
+        assert.strictEqual(error._tag, "ConfigError")
+        assert.include(error.message, key)
+      }
+    }))
+
+  it.live.skipIf(shared === undefined)("layerConfig takes all of it, or a record of Configs", () =>
+    Effect.gen(function*() {
+      const read = Effect.flatMap(ZooKeeper.ZooKeeper, (zk) => zk.get("/"))
+      const provider = ConfigProvider.fromUnknown({ ZOOKEEPER_HOSTS: sharedHost, ZK: sharedHost })
+      for (const layer of [ZooKeeper.layerConfig(), ZooKeeper.layerConfig({ hosts: Config.String("ZK") })]) {
+        yield* Effect.provide(read, Layer.provide(layer, ConfigProvider.layer(provider)))
+      }
+    }))
+})

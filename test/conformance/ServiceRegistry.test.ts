@@ -1,0 +1,4 @@
+import { onEveryServer } from "./servers.ts"
+import { serviceRegistry } from "./serviceRegistry.ts"
+
+onEveryServer(serviceRegistry)

@@ -1,0 +1,77 @@
+/**
+ * ```
+ * npm run simulate -- --seeds 1000 --from 0 --workload register
+ * npm run simulate -- --from 17 --seeds 1 --trace
+ * npm run simulate -- --planted
+ * ```
+ */
+import { parseArgs } from "node:util"
+import { bugs } from "./bugs.ts"
+import { plant } from "./Planted.ts"
+import { simulate } from "./Simulation.ts"
+import { workloadOf } from "./workloads/index.ts"
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string" },
+    from: { type: "string", default: "0" },
+    workload: { type: "string" },
+    trace: { type: "boolean", default: false },
+    planted: { type: "boolean", default: false },
+    bug: { type: "string" }
+  }
+})
+
+const from = Number(values.from)
+
+const run = (count: number): number => {
+  const started = performance.now()
+  let failed = 0
+  let calls = 0
+  let frames = 0
+  for (let seed = from; seed < from + count; seed++) {
+    const workload = workloadOf(seed, values.workload)
+    const first = simulate(seed, workload, values.trace)
+    const second = simulate(seed, workload)
+    if (values.trace) console.log(first.trace.join("\n"), first.statistics.faults)
+    calls += first.statistics.calls
+    frames += first.statistics.frames
+    const violations = first.hash === second.hash
+      ? first.violations
+      : [...first.violations, { property: "determinism", detail: `${first.hash} and ${second.hash}` }]
+    if (violations.length === 0) continue
+    failed++
+    console.log(`seed ${seed} of ${workload.name}; again: npm run simulate -- --workload ${workload.name} --from ${seed} --seeds 1 --trace`)
+    for (const { detail, property } of violations.slice(0, 4)) console.log(`  ${property}: ${detail}`)
+  }
+  const seconds = (performance.now() - started) / 1000
+  console.log(`${count} seeds, each twice: ${failed} failed; ${calls} calls, ${frames} frames, ${seconds.toFixed(1)} s`)
+  return failed
+}
+
+/** A bug is caught by a seed that finds nothing where there is no bug. */
+const sound = (seed: number, name: string): boolean => simulate(seed, workloadOf(seed, name)).violations.length === 0
+
+const catchPlanted = async (most: number): Promise<number> => {
+  plant(bugs)
+  let escaped = 0
+  for (const bug of bugs) {
+    if (values.bug !== undefined && bug.name !== values.bug) continue
+    const planted: typeof import("./Simulation.ts") = await import(`./Simulation.ts?planted=${bug.name}`)
+    const programs: typeof import("./workloads/index.ts") = await import(`./workloads/index.ts?planted=${bug.name}`)
+    let caught: string | undefined
+    let tried = 0
+    for (let seed = from; seed < from + most && caught === undefined; seed++) {
+      tried++
+      const workload = programs.workloadOf(seed, values.workload ?? bug.workload)
+      const [violation] = planted.simulate(seed, workload).violations
+      if (violation !== undefined && sound(seed, workload.name)) caught = `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
+    }
+    if (caught === undefined) escaped++
+    console.log(`${caught === undefined ? "ESCAPED" : "caught "} ${bug.name.padEnd(34)} ${caught ?? `in ${tried} seeds`}`)
+  }
+  return escaped
+}
+
+const failed = values.planted ? await catchPlanted(Number(values.seeds ?? 200)) : run(Number(values.seeds ?? 1000))
+process.exitCode = failed > 0 ? 1 : 0
