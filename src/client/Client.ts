@@ -374,7 +374,7 @@ export const make = (options: {
         if (Result.isSuccess(written)) return { data, stat: written.success }
         const { failure } = written
         if (isUnknown(failure)) doubt = { before, written: [...doubt?.written ?? [], data], error: failure }
-        else if (failure._tag !== "BadVersion") return yield* Effect.fail(doubt?.error ?? failure)
+        else if (failure._tag !== "BadVersion") return yield* doubt?.error ?? failure
       }
     })
 

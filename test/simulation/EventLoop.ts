@@ -33,6 +33,13 @@ const mostTurns = 10_000
 /** The loop that runs now: microtasks are its own. */
 let current: EventLoop | undefined
 
+/** Makes a loop the one that runs, and returns the one that ran. */
+const enter = (loop: EventLoop | undefined): EventLoop | undefined => {
+  const before = current
+  current = loop
+  return before
+}
+
 /**
  * Runs a simulation with microtasks being those of its loops. All else that the
  * client needs from a platform are services. The run must not be asynchronous.
@@ -165,8 +172,7 @@ export class EventLoop {
   }
 
   private inside<A>(run: () => A): A {
-    const before = current
-    current = this
+    const before = enter(this)
     try {
       const result = run()
       // Microtasks may queue microtasks.
@@ -174,7 +180,7 @@ export class EventLoop {
       this.microtasks = []
       return result
     } finally {
-      current = before
+      enter(before)
     }
   }
 

@@ -109,24 +109,24 @@ const verdictOf = ({ lines, name }: Recorded): string =>
     ? check(registerOperations(lines), register)._tag
     : check(storeOperations(lines), store)._tag
 
+const read = (call: number, end: number, output: string): Operation<RegisterInput, string> => ({
+  input: { f: "read" },
+  call,
+  return: end,
+  output
+})
+const write = (call: number, end: number, value: string): Operation<RegisterInput, string> => ({
+  input: { f: "write", value },
+  call,
+  return: end,
+  output: end === Infinity ? undefined : "ok"
+})
+
 describe("linearizability", () => {
   it("agrees with the verdicts published with Porcupine", () => {
     const expected = recorded.map(({ isLinearizable, name }) => `${name} ${isLinearizable ? "Linearizable" : "Illegal"}`)
     assert.strictEqual(expected.length, 108)
     assert.deepStrictEqual(recorded.map((each) => `${each.name} ${verdictOf(each)}`), expected)
-  })
-
-  const read = (call: number, end: number, output: string): Operation<RegisterInput, string> => ({
-    input: { f: "read" },
-    call,
-    return: end,
-    output
-  })
-  const write = (call: number, end: number, value: string): Operation<RegisterInput, string> => ({
-    input: { f: "write", value },
-    call,
-    return: end,
-    output: end === Infinity ? undefined : "ok"
   })
 
   it("an unknown write may have happened late, or never, but only once", () => {

@@ -67,7 +67,7 @@ const inserted = (sorted: ReadonlyArray<number>, value: number): ReadonlyArray<n
 
 /** For each operation: those that were called before it returned and did not return before it. */
 const overlapping = (ended: ReadonlyArray<Operation<unknown, unknown>>): ReadonlyArray<ReadonlyArray<number>> => {
-  const byCall = ended.map((_, index) => index).sort((a, b) => (ended[a]?.call ?? 0) - (ended[b]?.call ?? 0))
+  const byCall = ended.map((_, index) => index).toSorted((a, b) => (ended[a]?.call ?? 0) - (ended[b]?.call ?? 0))
   let next = 0
   let active: ReadonlyArray<number> = []
   return ended.map((operation, low) => {
@@ -89,8 +89,8 @@ const checkPart = <State, Input, Output>(
   model: Model<State, Input, Output>,
   budget: number
 ): Verdict<Input, Output> => {
-  const ended = operations.filter((operation) => operation.return !== Infinity).sort((a, b) => a.return - b.return)
-  const unknown = operations.filter((operation) => operation.return === Infinity).sort((a, b) => a.call - b.call)
+  const ended = operations.filter((operation) => operation.return !== Infinity).toSorted((a, b) => a.return - b.return)
+  const unknown = operations.filter((operation) => operation.return === Infinity).toSorted((a, b) => a.call - b.call)
   const candidates = overlapping(ended)
   type Node = Configuration<State, Input, Output>
   const first: Node = {
@@ -165,7 +165,7 @@ const checkPart = <State, Input, Output>(
   for (let at: Node | undefined = longest; at?.operation !== undefined; at = at.previous) order.push(at.operation)
   const stuck = ended[longest.low]
   if (stuck === undefined) return { _tag: "Linearizable", configurations }
-  return { _tag: "Illegal", configurations, part, stuck, order: order.reverse(), state: longest.key }
+  return { _tag: "Illegal", configurations, part, stuck, order: order.toReversed(), state: longest.key }
 }
 
 /** Gives up as `Undecided` beyond `budget` configurations of one part. */

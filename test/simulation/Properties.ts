@@ -121,18 +121,20 @@ const checkAttempts = (run: Run, { tap }: Participant, report: Report): void => 
   const members = run.faults.members
   let dials: Array<number> = []
   let session = 0n
-  let last: { readonly host: number; readonly endedAt: number } = { host: -1, endedAt: -1 }
+  let lastHost = -1
+  let endedAt = -1
   for (const seen of tap.seen) {
     if (seen._tag === "Greeting") {
       // A session that was given up is where rounds begin anew.
       if (seen.request.sessionId !== session) dials = dials.slice(-1)
       session = seen.request.sessionId
     }
-    if (seen._tag === "Ended") last = { ...last, endedAt: seen.at }
+    if (seen._tag === "Ended") endedAt = seen.at
     if (seen._tag === "Dialled") {
       // A server that stays mute is asked at once whether it speaks TLS.
-      const isProbe = seen.host === last.host && seen.at === last.endedAt
-      last = { host: seen.host, endedAt: -1 }
+      const isProbe = seen.host === lastHost && seen.at === endedAt
+      lastHost = seen.host
+      endedAt = -1
       if (isProbe) continue
       dials.push(seen.at)
       // One round is given: where it begins in the list is the client's affair.

@@ -345,7 +345,7 @@ export class Run {
 /** What is there of the ensemble's own must hold too: its members come to the same state. */
 const checkEnsemble = (run: Run): void => {
   const [leader, ...followers] = run.ensemble.members.map(({ server }) =>
-    Array.from(server.tree.entries(), ([path, { mzxid, stat }]) => `${path} ${mzxid} ${stat.cversion} ${stat.version}`).sort().join("\n")
+    Array.from(server.tree.entries(), ([path, { mzxid, stat }]) => `${path} ${mzxid} ${stat.cversion} ${stat.version}`).toSorted().join("\n")
   )
   followers.forEach((follower, index) => {
     if (follower !== leader) run.violation("ensemble", `member ${index + 1} has another tree than the leader`)

@@ -90,8 +90,9 @@ export const bugs: ReadonlyArray<Bug> = [
     name: "backoff-reset-by-handshake",
     workload: "sessions",
     file: session,
-    find: "      let served = false\n",
-    replace: "      let served = true\n"
+    find: "        wasBrief = wasServed && this.now() - begunAt < briefest\n",
+    replace:
+      "        wasServed ||= attempt._tag === \"Lost\" && attempt.held\n        if (wasServed) this.hosts.succeeded()\n        wasBrief = false\n"
   },
   {
     name: "connected-before-armed",

@@ -22,14 +22,14 @@ const text = new TextDecoder()
 const numberIn = (data: Uint8Array): number => Number(text.decode(data))
 const path = "/count"
 
+const refused = () => Number.NaN
+
 export const counterWorkload: Workload = {
   name: "counter",
   make: (run) => {
     run.pace = 800
     const history = new History<Input, number>()
     let final = Number.NaN
-    const refused = () => Number.NaN
-
     const increment = (participant: Participant) =>
       Effect.flatMap(participant.now, (now) =>
         history.record(

@@ -56,6 +56,8 @@ const text = new TextDecoder()
 
 const paths = ["/r/a", "/r/b", "/r/c"] as const
 
+const refused = (error: { readonly _tag: string }): Output => error._tag
+
 export const registerWorkload: Workload = {
   name: "register",
   make: (run) => {
@@ -71,7 +73,6 @@ export const registerWorkload: Workload = {
         const mark = `w${++marks}`
         const data = `<${mark}>`
         const record = (input: Input) => ({ ...now, input, mark: "data" in input ? mark : undefined })
-        const refused = (error: { readonly _tag: string }) => error._tag
         if (kind < 3) {
           const options = randomness.chance(0.2) ? { mode: "ephemeral" as const } : {}
           // An ephemeral znode goes with its session, which no model of one znode knows of: it is in a place of its own.

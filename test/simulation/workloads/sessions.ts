@@ -63,13 +63,13 @@ export const sessionsWorkload: Workload = {
       })
 
     /** One client from its beginning to its end; what it returns is resumed. */
-    const life = (participant: Participant, resume: SessionCredentials | undefined) =>
+    const life = (participant: Participant, resume: Option.Option<SessionCredentials>) =>
       Effect.scoped(Effect.gen(function*() {
         const { randomness } = participant
         const zk = yield* participant.open({
           ...participant.variety,
           failFast: false,
-          ...resume === undefined ? {} : { resume }
+          resume: Option.getOrUndefined(resume)
         })
         yield* awaitEnd(participant)
         const until = participant.loop.now + randomness.between(0, 8000)
@@ -78,9 +78,9 @@ export const sessionsWorkload: Workload = {
           yield* participant.now
           yield* step(participant)
         }
-        if (participant.isOver || randomness.chance(0.5)) return undefined
+        if (participant.isOver || randomness.chance(0.5)) return Option.none()
         participant.tap.seen.push({ _tag: "Left", link: participant.tap.current, at: participant.loop.now })
-        return yield* Effect.catch(zk.detach, () => Effect.succeed(undefined))
+        return yield* Effect.option(zk.detach)
       }))
 
     return {
@@ -88,13 +88,13 @@ export const sessionsWorkload: Workload = {
       prepare: (zk) => Effect.asVoid(zk.create("/s")),
       client: (participant) =>
         Effect.gen(function*() {
-          let left: SessionCredentials | undefined
+          let left = Option.none<SessionCredentials>()
           while (!participant.isOver) {
             left = yield* life(participant, left)
             checkEnd(run, participant)
           }
           // What was left behind is closed, not left to expire.
-          if (left !== undefined) yield* life(participant, left)
+          if (Option.isSome(left)) yield* life(participant, left)
         }),
       check: () => {
         const ephemerals = [...run.ensemble.leader.server.tree.ephemerals.values()].reduce((sum, { size }) => sum + size, 0)

@@ -87,7 +87,7 @@ export const watchesWorkload: Workload = {
     let marks = 0
     let quiet = 0
     let checked = 0
-    let bumpedAt = Infinity
+    const last = { changedAt: Infinity }
 
     const watcherOf = (participant: Participant): Watcher => {
       const known = watchers.get(participant)
@@ -294,11 +294,11 @@ export const watchesWorkload: Workload = {
           if (participant.index === 0) {
             const at = participant.loop.now
             yield* bump(watcher)
-            bumpedAt = at
+            last.changedAt = at
           }
-          while (bumpedAt === Infinity) yield* Effect.sleep(50)
+          while (last.changedAt === Infinity) yield* Effect.sleep(50)
           yield* Effect.sleep(1000 + 4 * run.pace)
-          checkEnd(run, watcher, bumpedAt)
+          checkEnd(run, watcher, last.changedAt)
           yield* Scope.close(scope, Exit.void)
           const { sessionId } = yield* Effect.map(participant.zk.session, ({ id }) => ({ sessionId: id }))
           yield* participant.zk.sync("/")
@@ -336,7 +336,7 @@ const checkFollowers = (run: Run, { followers, participant }: Watcher): void => 
 }
 
 /** Everything has come to rest, and everything was changed since. */
-const checkEnd = (run: Run, watcher: Watcher, bumpedAt: number): void => {
+const checkEnd = (run: Run, watcher: Watcher, changedAt: number): void => {
   const { onces, participant, raws } = watcher
   const who = `client${participant.index}`
   checkFollowers(run, watcher)
@@ -349,7 +349,7 @@ const checkEnd = (run: Run, watcher: Watcher, bumpedAt: number): void => {
     if (!isLegal) run.violation("W4", `${who}: a watch of the ${what} of ${name} ended with ${outcome}`)
   }
   for (const { elements, mode, path, to } of raws) {
-    if (to === Infinity && !elements.some(({ at, tag }) => at >= bumpedAt && tag !== "Gap")) {
+    if (to === Infinity && !elements.some(({ at, tag }) => at >= changedAt && tag !== "Gap")) {
       run.violation("W5", `${who}: the ${mode} watch of ${path} was not told of the last change`)
     }
   }
