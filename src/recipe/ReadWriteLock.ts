@@ -60,7 +60,8 @@ export interface ReadWriteLock {
    * The readers' side for who holds the writers' side: at once, ahead of all
    * writers that wait. Other readers come in when the write grant's scope closes.
    * The new grant lasts until its own scope closes, so open that one further
-   * out. As in Curator since 5.5 the znode takes over the writer's number.
+   * out. As in Curator since 5.5 the znode takes over the writer's number, and the
+   * grant its token.
    *
    * `GrantLost` where the write grant is over.
    */
@@ -113,7 +114,8 @@ export const make = Effect.fnUntraced(function*(
           acl: options.acl,
           createWith: OwnZnode.underGrant(zk, grant)
         })
-        return yield* Grants.make(zk, own, options)
+        // Writers that wait were created before this znode, and come after it.
+        return { ...yield* Grants.make(zk, own, options), token: grant.token }
       })
   }
 })

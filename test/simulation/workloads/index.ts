@@ -2,6 +2,7 @@ import type { Workload } from "../Simulation.ts"
 import { cachesWorkload } from "./caches.ts"
 import { counterWorkload } from "./counter.ts"
 import { presentWorkload } from "./present.ts"
+import { recipes } from "./recipes.ts"
 import { protectedWorkload } from "./protected.ts"
 import { watchesWorkload } from "./watches.ts"
 import { sessionsWorkload } from "./sessions.ts"
@@ -21,9 +22,9 @@ export const workloads: ReadonlyArray<Workload> = [
 export const workloadOf = (seed: number, name?: string): Workload => {
   const found = name === undefined
     ? workloads[seed % workloads.length]
-    : workloads.find((workload) => workload.name === name)
+    : [...workloads, ...recipes].find((workload) => workload.name === name)
   if (found === undefined) {
-    throw new Error(`no workload ${name}: there are ${workloads.map((workload) => workload.name).join(", ")}`)
+    throw new Error(`no workload ${name}: there are ${[...workloads, ...recipes].map((workload) => workload.name).join(", ")}`)
   }
   return found
 }
