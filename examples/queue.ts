@@ -2,7 +2,7 @@
  * Two workers on one queue of jobs. An item stays in the queue until it is done:
  * the first attempt at each one fails here, and none is lost or done twice.
  */
-import { Console, Effect, Layer } from "effect"
+import { Console, Effect, Fiber, Schedule } from "effect"
 import { LockingQueue, Transaction } from "../src/index.ts"
 import { ZooKeeper, ZooKeeperLive } from "../src/ZooKeeper.ts"
 
@@ -19,13 +19,10 @@ const work = (worker: string, queue: LockingQueue.LockingQueue) =>
   })).pipe(Effect.catch((problem) => Console.log(problem)))
 
 const worker = (name: string) =>
-  Effect.gen(function*() {
+  Effect.scoped(Effect.gen(function*() {
     const queue = yield* LockingQueue.make(`${path}/jobs`)
-    yield* Effect.forever(work(name, queue))
-  }).pipe(
-    // A client of its own, as another process would have.
-    Effect.provide(Layer.fresh(layer))
-  )
+    return yield* Effect.forever(work(name, queue))
+  }))
 
 const program = Effect.gen(function*() {
   const zk = yield* ZooKeeper
@@ -33,10 +30,9 @@ const program = Effect.gen(function*() {
   const queue = yield* LockingQueue.make(`${path}/jobs`)
   yield* queue.offerAll(["invoice", "reminder", "receipt"])
   yield* queue.offer("alarm", { priority: 0 })
-  yield* Effect.forkChild(worker("alice"))
-  yield* Effect.forkChild(worker("bob"))
-  // Wakes up whenever something was done.
-  yield* Effect.repeat(queue.size, { until: (size) => size === 0 })
+  const workers = yield* Effect.forEach(["alice", "bob"], (name) => Effect.forkChild(worker(name)))
+  yield* Effect.repeat(queue.size, { until: (size) => size === 0, schedule: Schedule.spaced("20 millis") })
+  yield* Fiber.interruptAll(workers)
   const done = yield* zk.getChildren(`${path}/done`)
   yield* Console.log(`done: ${done.toSorted().join(", ")}`)
   yield* zk.deleteRecursive(path)

@@ -1,6 +1,8 @@
 /**
- * Every suite on a real ensemble of three, its clients spread over the members:
- * what one of them has written another one sees late.
+ * Every suite on a real ensemble of three. The clients of recipes are spread
+ * over the members: what one of them has written another one sees late. The
+ * suites of the client look at one client's work with another one, and so all
+ * clients of theirs are at one member.
  */
 import { afterAll, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -59,7 +61,8 @@ describe.skipIf(!ZooKeeperServer.canStart)("an ensemble", () => {
 
   const spread = connect(({ hosts }) => hosts)
 
-  operations("operations", spread)
-  watches("watches", spread)
+  const together = connect(({ members: [member] }) => member?.hosts ?? "")
+  operations("operations", together)
+  watches("watches", together)
   for (const suite of recipes) suite(suite.name, spread)
 })

@@ -112,22 +112,28 @@ export const barrier = (title: string, connect: Connect): void => {
     it.effect("double barrier: who is still leaving does not count for the next round", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here
-        const barrier = yield* DoubleBarrier.make(root, { members: 2 })
-        const [a, b] = yield* Effect.all([barrier.enter, barrier.enter], { concurrency: 2 })
-        const [low, high] = a.path < b.path ? [a, b] : [b, a]
-        // The lowest waits for the highest, and keeps its znode as long.
-        const leaving = yield* Effect.forkChild(low.leave, { startImmediately: true })
-        const mark = `${root}-__leaving__-${low.path.slice(root.length + 1)}`
-        yield* Effect.repeat(zk.exists(mark), { until: Option.isSome })
+        const barrier = yield* DoubleBarrier.make(root, { members: 3 })
+        const entered = yield* Effect.all([barrier.enter, barrier.enter, barrier.enter], { concurrency: 3 })
+        const [last, ...others] = entered
+        // They wait for the third to leave, and keep their znodes as long.
+        const leaving = yield* Effect.forkChild(
+          Effect.all(others.map(({ leave }) => leave), { concurrency: 2 }),
+          { startImmediately: true }
+        )
+        for (const { path } of others) {
+          const mark = `${root}-__leaving__-${path.slice(root.length + 1)}`
+          yield* Effect.repeat(zk.exists(mark), { until: Option.isSome })
+        }
+        // With one of those who leave they would be three.
         const early = yield* Effect.forkChild(barrier.enter, { startImmediately: true })
-        yield* Effect.repeat(zk.getChildren(root), { until: (names) => names.length === 4 })
+        yield* Effect.repeat(zk.getChildren(root), { until: (names) => names.length === 5 })
         yield* settled(zk)
         assert.isUndefined(early.pollUnsafe())
-        yield* high.leave
+        yield* last.leave
         yield* Fiber.join(leaving)
         yield* settled(zk)
         assert.isUndefined(early.pollUnsafe())
-        yield* Effect.all([barrier.enter, Fiber.join(early)], { concurrency: 2 })
+        yield* Effect.all([barrier.enter, barrier.enter, Fiber.join(early)], { concurrency: 3 })
       }))
 
     it.effect("double barrier: a deadline, and interruption, leave no znode", () =>

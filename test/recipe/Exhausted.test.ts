@@ -9,14 +9,14 @@ import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { eventually } from "../conformance/lock.ts"
 import { dial } from "../memory/dial.ts"
 
+const lockOf = (zk: ZooKeeper.Service) => Effect.provideService(Lock.make("/lock"), ZooKeeper.ZooKeeper, zk)
+
 describe("a parent whose numbers are exhausted", () => {
   it.live("is refused, and those before are served", () =>
     Effect.gen(function*() {
       const server = yield* MemoryServer.make()
       const client = ZooKeeper.make({ hosts: "memory:2181", dial: dial(server) })
       const [first, second, third] = [yield* client, yield* client, yield* client]
-      const lockOf = (zk: ZooKeeper.Service) =>
-        Effect.provideService(Lock.make("/lock"), ZooKeeper.ZooKeeper, zk)
       yield* first.create("/lock")
       const znode = server.tree.get("/lock") ?? assert.fail("no /lock")
       znode.cversion = 0x7fff_fffd
