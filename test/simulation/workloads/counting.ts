@@ -25,6 +25,9 @@ const counter: Model<bigint, Delta, bigint> = {
 
 const path = "/count"
 
+const refused = () => -1n
+const done = ({ after }: Counter.Change<bigint>) => after
+
 export const countingWorkload: Workload = {
   name: "counting",
   duration: 8000,
@@ -33,13 +36,11 @@ export const countingWorkload: Workload = {
     const history = new History<Delta, bigint>()
     const meeting = new Meeting(run)
     let final: bigint | undefined
-    const refused = () => -1n
 
     const step = (participant: Participant, counting: Counter.Counter<bigint>) =>
       Effect.flatMap(participant.now, (now) => {
         const { randomness } = participant
         const delta = randomness.pick([1n, 1n, -1n, 5n])
-        const done = ({ after }: Counter.Change<bigint>) => after
         const change = delta === 1n ? counting.increment : counting.add(delta)
         return history.record({ ...now, input: delta, mark: undefined }, change, { done, refused })
       })

@@ -16,6 +16,8 @@ import type { Participant, Workload } from "../Simulation.ts"
 const path = "/queue"
 const text = new TextDecoder()
 
+const times = (list: ReadonlyArray<string>, item: string) => list.filter((each) => each === item).length
+
 /** What the layouts have in common. */
 interface Items {
   readonly offer: (items: ReadonlyArray<string>) => Effect.Effect<void, Queue.OfferError | BadArguments>
@@ -121,7 +123,6 @@ export const queueWorkload: Workload = {
         }),
       check: () => {
         const isAbandoned = run.ensemble.ended.some(({ how, session }) => how !== "closed" && givenUp.includes(session))
-        const times = (list: ReadonlyArray<string>, item: string) => list.filter((each) => each === item).length
         for (const { client, input, outcome } of history.calls) {
           if (outcome?._tag === "Defect") run.violation("defect", outcome.cause)
           for (const item of input.split(",")) {

@@ -22,6 +22,7 @@ const digestingAtOnce = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect
         configurable: true,
         value: (_: string, bytes: Uint8Array) => {
           const digest = createHash("sha256").update(bytes).digest()
+          // oxlint-disable-next-line unicorn/no-thenable -- a promise that calls back at once
           return { then: (resolve: (digest: Uint8Array) => void) => resolve(digest) }
         }
       })
