@@ -117,7 +117,8 @@ export class Holding {
   /** The belief of those who could not know that their session or znode had ended is no belief against them. */
   private get believed(): ReadonlyArray<Hold> {
     const { ensemble, faults } = this.run
-    const isCut = faults.every.isolate !== Infinity
+    // A server that is cut off, or behind, answers for sessions that have expired.
+    const isCut = faults.every.isolate !== Infinity || faults.members > 1 && faults.lag > 0
     const ends = new Map(ensemble.ended.map((end) => [end.session, end] as const))
     return this.holds.flatMap((hold) => {
       const deletedAt = this.deleted.get(hold.grant.path) ?? Infinity

@@ -5,7 +5,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { keptRecipes } from "./keptRecipes.ts"
-import { simulate, type Violation } from "./Simulation.ts"
+import { simulate, type Violation, type Workload } from "./Simulation.ts"
 import { workloadOf } from "./workloads/index.ts"
 import { recipes } from "./workloads/recipes.ts"
 
@@ -13,29 +13,33 @@ const seedsEach = 500
 /** Of so many seeds one is run again, and must do the same. */
 const repeated = 25
 
-const violationsOf = (workload: string, seed: number, isRepeated: boolean): ReadonlyArray<Violation> => {
-  const first = simulate(seed, workloadOf(seed, workload))
+/** In ms: how long there are faults in each; the command takes longer. */
+const duration = 4000
+
+const violationsOf = (workload: Workload, seed: number, isRepeated: boolean): ReadonlyArray<Violation> => {
+  const first = simulate(seed, workload)
   if (!isRepeated) return first.violations
-  const second = simulate(seed, workloadOf(seed, workload))
+  const second = simulate(seed, workload)
   return first.hash === second.hash
     ? first.violations
     : [...first.violations, { property: "determinism", detail: `${first.hash}, then ${second.hash}` }]
 }
 
-const failuresOf = (workload: string, seed: number, isRepeated: boolean): ReadonlyArray<string> =>
+const failuresOf = (workload: Workload, seed: number, isRepeated: boolean): ReadonlyArray<string> =>
   violationsOf(workload, seed, isRepeated).map(({ detail, property }) =>
-    `${property}: ${detail}\n  npm run simulate -- --workload ${workload} --from ${seed} --seeds 1 --trace`
+    `${property}: ${detail}\n  npm run simulate -- --workload ${workload.name} --duration ${workload.duration} --from ${seed} --seeds 1 --trace`
   )
 
 describe("simulation of recipes", () => {
-  for (const { name } of recipes) {
-    it(`${name}: ${seedsEach} seeds`, { timeout: 180_000 }, () => {
-      const failures = Array.from({ length: seedsEach }, (_, seed) => failuresOf(name, seed, seed % repeated === 0))
+  for (const recipe of recipes) {
+    const workload = { ...recipe, duration }
+    it(`${recipe.name}: ${seedsEach} seeds`, { timeout: 180_000 }, () => {
+      const failures = Array.from({ length: seedsEach }, (_, seed) => failuresOf(workload, seed, seed % repeated === 0))
       assert.deepStrictEqual(failures.flat(), [])
     })
   }
 
   it("seeds that have found a bug find it no more", { timeout: 60_000 }, () => {
-    assert.deepStrictEqual(keptRecipes.flatMap(({ seed, workload }) => failuresOf(workload, seed, true)), [])
+    assert.deepStrictEqual(keptRecipes.flatMap(({ seed, workload }) => failuresOf(workloadOf(seed, workload), seed, true)), [])
   })
 })

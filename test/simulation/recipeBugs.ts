@@ -118,13 +118,6 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     replace: "locks"
   },
   {
-    name: "strict-trusts-pings",
-    file: grants,
-    workload: "lock",
-    find: "    this.millis = session.timeout * goodFor\n",
-    replace: "    this.millis = session.timeout * goodFor * 100\n"
-  },
-  {
     name: "interrupted-takes-keep-the-item",
     file: "src/recipe/internal/Items.ts",
     workload: "queue",

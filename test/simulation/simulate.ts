@@ -2,6 +2,7 @@
  * ```
  * npm run simulate -- --seeds 1000 --from 0 --workload register
  * npm run simulate -- --from 17 --seeds 1 --trace
+ * npm run simulate -- --workload lock --duration 4000      ms with faults
  * npm run simulate -- --planted
  * ```
  */
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     from: { type: "string", default: "0" },
     workload: { type: "string" },
+    duration: { type: "string" },
     trace: { type: "boolean", default: false },
     planted: { type: "boolean", default: false },
     bug: { type: "string" }
@@ -31,7 +33,8 @@ const run = (count: number): number => {
   let calls = 0
   let frames = 0
   for (let seed = from; seed < from + count; seed++) {
-    const workload = workloadOf(seed, values.workload)
+    const found = workloadOf(seed, values.workload)
+    const workload = values.duration === undefined ? found : { ...found, duration: Number(values.duration) }
     const first = simulate(seed, workload, values.trace)
     const second = simulate(seed, workload)
     if (values.trace) console.log(first.trace.join("\n"), first.statistics.faults)

@@ -60,7 +60,7 @@ export const countingWorkload: Workload = {
             for (let round = 0; round < rounds && !participant.isOver; round++) {
               yield* participant.pause
               const together = Effect.all(
-                Array.from({ length: 1 + randomness.below(2) }, () => step(participant, counting)),
+                Array.from({ length: randomness.chance(0.2) ? 2 : 1 }, () => step(participant, counting)),
                 { concurrency: "unbounded" }
               )
               yield* randomness.chance(0.2)

@@ -58,16 +58,20 @@ export const doubleBarrierWorkload: Workload = {
         const before = present()
         const { leave, path: own } = yield* barrier.enter
         rounds++
-        const enough = [before, ...moments.slice(began)].filter(({ size }) => size >= members)
+        const since = [before, ...moments.slice(began)]
         const name = ZnodePath.name(own)
-        if (!enough.some((moment) => moment.has(name))) {
-          run.violation("B2", `client${index} is through as ${name}, and there never were ${members} with it`)
+        const enough = since.filter((moment) => moment.size >= members && moment.has(name))
+        // Who says that enough are there may have seen it before we came, and some of them may have gone since.
+        const announcers = since.flatMap((moment) => [...moment.keys()])
+        const isAnnounced = moments.some((moment) => moment.size >= members && announcers.some((each) => moment.has(each)))
+        if (enough.length === 0 && !isAnnounced) {
+          run.violation("B2", `client${index} is through as ${name}, and there never were ${members}`)
         }
         const self: Through = { client: index, name, isLeaving: false }
         through.push(self)
         yield* Effect.addFinalizer(() => Effect.sync(() => void (self.isLeaving = true)))
         yield* Effect.sleep(randomness.between(0, randomness.pick([5, 100, 1000])))
-        const others = through.filter((each) => each !== self && enough.every((moment) => moment.has(each.name)))
+        const others = enough.length === 0 ? [] : through.filter((each) => each !== self && enough.every((moment) => moment.has(each.name)))
         self.isLeaving = true
         yield* leave
         const now = present()
