@@ -8,6 +8,7 @@
 import { parseArgs } from "node:util"
 import { bugs } from "./bugs.ts"
 import { plant } from "./Planted.ts"
+import { recipeBugs } from "./recipeBugs.ts"
 import { simulate } from "./Simulation.ts"
 import { workloadOf } from "./workloads/index.ts"
 
@@ -53,9 +54,10 @@ const run = (count: number): number => {
 const sound = (seed: number, name: string): boolean => simulate(seed, workloadOf(seed, name)).violations.length === 0
 
 const catchPlanted = async (most: number): Promise<number> => {
-  plant(bugs)
+  const all = [...bugs, ...recipeBugs]
+  plant(all)
   let escaped = 0
-  for (const bug of bugs) {
+  for (const bug of all) {
     if (values.bug !== undefined && bug.name !== values.bug) continue
     const planted: typeof import("./Simulation.ts") = await import(`./Simulation.ts?planted=${bug.name}`)
     const programs: typeof import("./workloads/index.ts") = await import(`./workloads/index.ts?planted=${bug.name}`)
