@@ -132,6 +132,8 @@ export class Session {
   private readonly waiting = new Fifo()
   private readonly attempts = new Map<string, AttemptFailure>()
   private connection: Connection | undefined
+  /** The connection on which the credentials went out: one that is added now must follow them there. */
+  private introduced: Connection | undefined
   private ready = false
   private terminal: Reason | undefined
   private detached = false
@@ -321,7 +323,8 @@ export class Session {
         Deferred.doneUnsafe(this.connecting, Exit.void)
       }
       const { ended } = this
-      this.ended = Deferred.makeUnsafe()
+      // Whoever asks after the last session is told of its end as well.
+      if (this.terminal === undefined) this.ended = Deferred.makeUnsafe()
       Deferred.doneUnsafe(ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
@@ -378,6 +381,8 @@ export class Session {
         } else if (wasServed) {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
+        // The session may have ended during the pause, and with `onExpiry: "end"` the client, too.
+        if (this.terminal !== undefined) return
         const begunAt = this.now()
         const attempt = yield* this.attempt(host)
         if (attempt._tag === "Lost" && this.terminal === undefined) yield* this.tellLoss(host, attempt)
@@ -651,12 +656,13 @@ export class Session {
   }
 
   private rearmed(connection: Connection): Effect.Effect<void, ConnectionError> {
-    const authenticated = Effect.suspend(() =>
-      Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
+    const authenticated = Effect.suspend(() => {
+      this.introduced = connection
+      return Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
         concurrency: "unbounded",
         discard: true
       })
-    )
+    })
     const armed = Effect.suspend(() => {
       const batches = this.watches.connected((pending) => connection.enqueue(pending), {
         ...this.rearm,
@@ -711,7 +717,7 @@ export class Session {
   private disconnected(connection: Connection): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.connection !== connection) return Effect.void
-      this.connection = undefined
+      this.connection = this.introduced = undefined
       this.watches.disconnected()
       const wasReady = this.ready
       this.ready = false
@@ -783,7 +789,7 @@ export class Session {
       )
       if (!known) this.credentials.push(credential)
       const { connection } = this
-      return this.ready && connection !== undefined
+      return connection !== undefined && this.introduced === connection
         ? Effect.tapError(this.authenticate(connection, credential), ({ reason }) =>
           reason._tag === "AuthFailed" ? this.finish(reason, { _tag: "AuthFailed" }) : Effect.void)
         : Effect.asVoid(this.connected)
