@@ -688,9 +688,14 @@ export class Session {
           this.watches.gap(reason)
         }
         this.hadSession = true
-        Deferred.doneUnsafe(this.connecting, Exit.void)
-        this.release()
-        return this.announce({ _tag: "Connected", sessionId: this.id, readOnly: this.readOnly })
+        // Whoever waits for the connection finds the state that says so; and a connection lost meanwhile leaves no one waiting.
+        return Effect.uninterruptible(Effect.andThen(
+          this.announce({ _tag: "Connected", sessionId: this.id, readOnly: this.readOnly }),
+          Effect.sync(() => {
+            Deferred.doneUnsafe(this.connecting, Exit.void)
+            this.release()
+          })
+        ))
       }))
     )
   }
