@@ -376,7 +376,7 @@ const positive = (
   fallback: number
 ): Effect.Effect<number, BadArguments> => {
   if (value === undefined) return Effect.succeed(fallback)
-  const millis = Duration.toMillis(value)
+  const millis = Option.match(Duration.fromInput(value), { onNone: () => Number.NaN, onSome: Duration.toMillis })
   return Number.isFinite(millis) && millis >= 1 && millis <= 0x7fff_ffff
     ? Effect.succeed(Math.round(millis))
     : Effect.fail(
@@ -459,7 +459,10 @@ export const make = Effect.fnUntraced(function*(
     },
     maxInFlight: yield* size("maxInFlight", options.maxInFlight, 10_000, 1),
     reconnect: options.reconnect ?? RetryPolicy.connection,
-    credentials: (options.auth ?? []).map(({ credential, scheme }) => ({ scheme, credential: secret(credential) })),
+    credentials: yield* Effect.forEach(options.auth ?? [], ({ credential, scheme }) =>
+      scheme === ""
+        ? Effect.fail(new BadArguments({ argument: "auth", value: "", problem: "the scheme is empty, expected e.g. digest" }))
+        : Effect.succeed({ scheme, credential: secret(credential) })),
     resume: options.resume
   }
   // Nobody is asked for anything before all options are known to be good.

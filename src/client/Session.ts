@@ -847,7 +847,8 @@ export class Session {
         orElse: () =>
           Effect.fail(failure(
             new Unreachable({
-              attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
+              attempts: this.describeAttempts()
+                || this.options.servers.hosts.map((host) => `${formatHost(host)}: no answer yet`).join("; "),
               reasons: Array.from(this.attempts, ([server, reason]) => ({ server, reason })),
               millis: connectTimeout
             })

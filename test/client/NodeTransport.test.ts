@@ -3,6 +3,8 @@ import { Effect } from "effect"
 import * as Net from "node:net"
 import * as NodeTransport from "../../src/client/NodeTransport.ts"
 
+const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
+
 describe("NodeTransport", () => {
   it.live("a socket whose peer does not read any more is gone when its scope is", () =>
     Effect.gen(function*() {
@@ -20,7 +22,6 @@ describe("NodeTransport", () => {
       )
       const address = server.address()
       const port = typeof address === "object" && address !== null ? address.port : 0
-      const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
       const before = sockets()
       yield* Effect.scoped(Effect.gen(function*() {
         const socket = yield* NodeTransport.dial({ host: "127.0.0.1", port })

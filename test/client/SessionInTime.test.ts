@@ -16,6 +16,17 @@ const scenario = <A, E>(title: string, body: (test: ZooKeeperTest["Service"]) =>
     ))
 
 describe("Session in time", () => {
+  scenario("who has waited for the connection finds the state Connected", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client()
+      assert.strictEqual((yield* zk.state)._tag, "Connected")
+      yield* test.disconnect()
+      yield* Effect.yieldNow
+      const state = yield* Effect.forkChild(Effect.andThen(zk.session, zk.state))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(state))._tag, "Connected")
+    }))
+
   scenario("onExpiry end: a session that expires between two attempts is followed by none", (test) =>
     Effect.gen(function*() {
       const zk = yield* test.client({ onExpiry: "end", sessionTimeout: "10 seconds" })
@@ -91,7 +102,17 @@ describe("Session in time", () => {
       let lookups = 0
       const lookupSrv = () => Effect.sync(() => (lookups++, []))
       const hosts = "dns-srv://zookeeper.example"
-      for (const options of [{ sessionTimeout: 0 }, { maxInFlight: 0 }, { defaultAcl: [] }, { tls: { cert: "x" } }]) {
+      for (
+        const options of [
+          { sessionTimeout: 0 },
+          // As it may come from elsewhere: its type is right, what it says is not.
+          { requestTimeout: `${""} millis` as `${number} millis` },
+          { maxInFlight: 0 },
+          { defaultAcl: [] },
+          { auth: [{ scheme: "", credential: "user:password" }] },
+          { tls: { cert: "x" } }
+        ]
+      ) {
         const error = yield* Effect.flip(ZooKeeper.make({ hosts, lookupSrv, ...options }))
         assert.strictEqual(error._tag, "BadArguments")
       }
@@ -108,6 +129,8 @@ describe("Session in time", () => {
       })))
       yield* TestClock.adjust("15 seconds")
       assert.isDefined(fiber.pollUnsafe())
-      assert.strictEqual(reasonOf(yield* Fiber.join(fiber)), "Unreachable")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(reasonOf(error), "Unreachable")
+      assert.include(error.message, "nowhere:1: no answer yet")
     }))
 })
