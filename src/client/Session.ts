@@ -295,6 +295,11 @@ export class Session {
     return this.hosts.all
   }
 
+  /** Whether there will never be another session. */
+  get isOver(): boolean {
+    return this.terminal !== undefined
+  }
+
   get currentId(): bigint {
     return this.id
   }

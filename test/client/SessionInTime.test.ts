@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
+import * as ConnectionString from "../../src/ConnectionString.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import { ZooKeeperTest } from "../../src/ZooKeeperTest.ts"
@@ -95,6 +96,21 @@ describe("Session in time", () => {
       yield* TestClock.adjust("3 seconds")
       yield* zk.sync("/")
       assert.deepStrictEqual((yield* test.dump).watches, [])
+    }))
+
+  scenario("dns-srv: a client that is unusable for good looks up nothing any more", (test) =>
+    Effect.gen(function*() {
+      let lookups = 0
+      const [{ host, port }] = (yield* ConnectionString.parse(test.hosts)).hosts
+      const lookupSrv = () => Effect.sync(() => (lookups++, [{ host, port }]))
+      const zk = yield* ZooKeeper.make({ hosts: "dns-srv://zookeeper.example", lookupSrv, dial: test.dial })
+      yield* TestClock.adjust("10 minutes")
+      assert.isAtLeast(lookups, 10)
+      assert.strictEqual(reasonOf(yield* Effect.flip(zk.addAuth("unknown", ""))), "AuthFailed")
+      yield* TestClock.adjust("2 minutes")
+      const before = lookups
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(lookups, before)
     }))
 
   it.effect("dns-srv: bad options are refused before the name is looked up", () =>
