@@ -541,7 +541,12 @@ export const make = (options: {
               resume(Exit.failCause(exit.cause))
             }
           })
-          return submit(pending)
+          const unsent = submit(pending)
+          return Effect.suspend(() => {
+            // Nobody will hold this watch.
+            once.cancel()
+            return unsent ?? Effect.void
+          })
         })
         return Telemetry.isTraced() ? traced(asked, call.name, path) : asked
       }))
