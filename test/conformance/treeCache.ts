@@ -231,6 +231,18 @@ export const treeCache = (
         assert.deepStrictEqual([...(yield* cache.snapshot).keys()], [`${root}/a`])
       }))
 
+    test("of a cache that is closed nothing is awaited", ({ changer, make, root }) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const cache = yield* Scope.provide(make(root), scope)
+        yield* Scope.close(scope, Exit.void)
+        const { stat } = yield* changer.createWithStat(`${root}/unseen`)
+        const awaiting = yield* Effect.forkChild(cache.awaitZxid(stat.mzxid))
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(awaiting)))
+        const late = yield* Effect.forkChild(Scope.provide(make(root), scope))
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(late)))
+      }))
+
     test("awaitZxid: own writes are seen at once, others' when they are there", ({ changer, make, root, zk }) =>
       Effect.gen(function*() {
         const cache = yield* make(root)
