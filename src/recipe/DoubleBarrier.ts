@@ -24,6 +24,7 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -337,8 +338,15 @@ export const make = Effect.fnUntraced(function*(
       Removal.inBackground(zk, Removal.untilGone(zk, each)), { concurrency: 2, discard: true })
     yield* repeating(zk, zk.ensurePath(path))
     let isIn = true
-    yield* Scope.addFinalizer(scope, Effect.suspend(() => isIn ? withdraw : Effect.void))
-    const round = yield* Effect.onError(waitForAll(name), () =>
+    const closed = Deferred.makeUnsafe<never>()
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.suspend(() => {
+        Deferred.doneUnsafe(closed, Effect.interrupt)
+        return isIn ? withdraw : Effect.void
+      })
+    )
+    const round = yield* Effect.onError(Effect.raceFirst(waitForAll(name), Deferred.await(closed)), () =>
       Effect.suspend(() => {
         isIn = false
         return withdraw

@@ -68,8 +68,11 @@ export const join = (
   path: string,
   options: Options = {}
 ): Effect.Effect<PersistentNode.PersistentNode, PersistentNode.PersistentNodeError, ZooKeeper | Scope.Scope> =>
-  Effect.flatMap(hex32, (unique) =>
-    PersistentNode.make(ZnodePath.join(path, unique + marker), options.identifier, { acl: options.acl }))
+  Effect.gen(function*() {
+    yield* ZnodePath.validate(path)
+    const name = `${yield* hex32}${marker}`
+    return yield* PersistentNode.make(ZnodePath.join(path, name), options.identifier, { acl: options.acl })
+  })
 
 interface Member {
   readonly identifier: string

@@ -118,6 +118,20 @@ export const persistentNode = (name: string, connect: Connect): void => {
         assert.deepStrictEqual(yield* other.exists(path), none())
       }))
 
+    test("who waits for it when its scope closes, or later, is interrupted", ({ other, root }) =>
+      Effect.gen(function*() {
+        const path = `${root}/a`
+        yield* other.create(path, "theirs")
+        const scope = yield* Scope.make()
+        const making = yield* Effect.forkChild(Scope.provide(make(path, "ours"), scope), { startImmediately: true })
+        yield* Scope.close(scope, Exit.void)
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(making)))
+        const node = yield* Effect.scoped(make(`${root}/b`))
+        const setting = yield* Effect.forkChild(node.set("too late"))
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(setting)))
+        assert.deepStrictEqual(yield* other.exists(`${root}/b`), none())
+      }))
+
     test("replace takes the place at the beginning, and only then", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`

@@ -204,6 +204,18 @@ export const treeCache = (name: string, connect: Connect): void => {
         assert.deepStrictEqual([...(yield* cache.snapshot).keys()], [`${root}/a`])
       }))
 
+    test("of a cache that is closed nothing is awaited", ({ other, root }) =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const cache = yield* Scope.provide(make(root), scope)
+        yield* Scope.close(scope, Exit.void)
+        const { stat } = yield* other.createWithStat(`${root}/unseen`)
+        const awaiting = yield* Effect.forkChild(cache.awaitZxid(stat.mzxid))
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(awaiting)))
+        const late = yield* Effect.forkChild(Scope.provide(make(root), scope))
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(late)))
+      }))
+
     test("awaitZxid: own writes are seen at once, others' when they are there", ({ other, root, zk }) =>
       Effect.gen(function*() {
         const cache = yield* make(root)

@@ -128,6 +128,8 @@ export const make = <E extends { readonly _tag: string } = never>(
     })
     // Before the request: from now on it may exist.
     yield* Scope.addFinalizer(scope, remove)
+    // Nobody would remove it: what is acquired for a scope is not acquired any more once that is closed.
+    if (scope.state._tag === "Closed") return yield* Effect.interrupt
     while (true) {
       let session = yield* zk.session
       asked = true
