@@ -299,10 +299,10 @@ export const make = Effect.fnUntraced(function*(
       if (!value.children.includes(name)) return undefined
       const found = yield* conflict(name, value.children)
       if (found?.isNewcomer === true) return yield* found.error
-      const isSettled = yield* Effect.raceFirst(
-        Effect.as(changed, false),
-        Effect.as(Effect.sleep(settleTime), true)
-      )
+      const isSettled = yield* Effect.timeoutOrElse(Effect.as(changed, false), {
+        duration: settleTime,
+        orElse: () => Effect.succeed(true)
+      })
       if (!isSettled) return undefined
       // The other one had time enough to go.
       if (found !== undefined) return yield* found.error
