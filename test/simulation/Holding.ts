@@ -71,7 +71,7 @@ export class Holding {
         // A belief that is gone does not come back: what holds after asking held before.
         const at = loop.now
         if (yield* isBlind ? participant.zk.isAlive : grant.isValid) hold.until = at
-        else if (manner.isProtected) yield* this.awaitEnd(participant, grant)
+        else if (manner.isProtected) return yield* this.awaitEnd(participant, grant)
         else return
         if (loop.now >= end) return
         if (!isBlind && randomness.chance(0.3)) yield* this.write(hold)

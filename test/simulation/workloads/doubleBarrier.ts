@@ -62,8 +62,8 @@ export const doubleBarrierWorkload: Workload = {
         const name = ZnodePath.name(own)
         const enough = since.filter((moment) => moment.size >= members && moment.has(name))
         // Who says that enough are there may have seen it before we came, and some of them may have gone since.
-        const announcers = since.flatMap((moment) => [...moment.keys()])
-        const isAnnounced = moments.some((moment) => moment.size >= members && announcers.some((each) => moment.has(each)))
+        const isThere = (each: string) => since.some((moment) => moment.has(each))
+        const isAnnounced = moments.some((moment) => moment.size >= members && Array.from(moment.keys()).some(isThere))
         if (enough.length === 0 && !isAnnounced) {
           run.violation("B2", `client${index} is through as ${name}, and there never were ${members}`)
         }
