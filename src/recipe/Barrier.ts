@@ -26,7 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
-import type { BadArguments, NoAuth, NotEmpty } from "../ZooKeeperError.ts"
+import { BadArguments, type NoAuth, type NotEmpty } from "../ZooKeeperError.ts"
 import { awaiting, isUnknown, repeating, retrying } from "./internal/Retrying.ts"
 
 /**
@@ -56,7 +56,7 @@ export interface Barrier {
 
 /**
  * The barrier at a path. Nothing is sent before it is used. Fails with
- * `BadArguments` where the path is malformed.
+ * `BadArguments` where the path is malformed or the root.
  *
  * @category constructors
  * @since 0.1.0
@@ -66,6 +66,9 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Barrier, BadArguments, ZooKeeper> {
   const zk = yield* ZooKeeper
   yield* ZnodePath.validate(path)
+  if (path === "/") {
+    return yield* new BadArguments({ argument: "path", value: path, problem: "the root cannot be a barrier" })
+  }
   const look = repeating(zk, zk.exists(path))
 
   /** Deletes the barrier of this czxid; `isAgain` where an earlier try may have done it. */

@@ -36,8 +36,10 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Transaction from "../Transaction.ts"
 import type { Znode } from "../Znode.ts"
+import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
 import {
+  type BadArguments,
   type ConnectionError,
   type InvalidAcl,
   type NoAuth,
@@ -296,7 +298,8 @@ const judge = ({ before, data }: Suspect, now: Znode): "lost" | "open" | "unknow
 
 /**
  * The counter at a path. Nothing is sent before it is used; the znode is created
- * by the first change, and never removed.
+ * by the first change, and never removed. Fails with `BadArguments` where the path
+ * is malformed.
  *
  * Each change is a transaction that writes an ephemeral znode of this counter's
  * own as well, `<path>-__ledger__-<32 hex digits>`, which is what makes the
@@ -308,18 +311,19 @@ const judge = ({ before, data }: Suspect, now: Znode): "lost" | "open" | "unknow
  * @since 0.1.0
  */
 export const make: {
-  (path: string): Effect.Effect<Counter<bigint>, never, ZooKeeper | Scope.Scope>
-  <A>(path: string, options: Options<A>): Effect.Effect<Counter<A>, never, ZooKeeper | Scope.Scope>
+  (path: string): Effect.Effect<Counter<bigint>, BadArguments, ZooKeeper | Scope.Scope>
+  <A>(path: string, options: Options<A>): Effect.Effect<Counter<A>, BadArguments, ZooKeeper | Scope.Scope>
 } = (
   path: string,
   options: Options<any> = { encoding: integer }
-): Effect.Effect<Counter<any>, never, ZooKeeper | Scope.Scope> => of(path, options)
+): Effect.Effect<Counter<any>, BadArguments, ZooKeeper | Scope.Scope> => of(path, options)
 
 const of = Effect.fnUntraced(function*<A>(
   path: string,
   { encoding, initial = encoding.zero }: Options<A>
-): Effect.fn.Return<Counter<A>, never, ZooKeeper | Scope.Scope> {
+): Effect.fn.Return<Counter<A>, BadArguments, ZooKeeper | Scope.Scope> {
   const zk = yield* ZooKeeper
+  yield* ZnodePath.validate(path)
   const ledger = yield* Ledger.make(zk, path)
   const turn = Semaphore.makeUnsafe(1)
 
@@ -394,7 +398,7 @@ const of = Effect.fnUntraced(function*<A>(
   return {
     path,
     value: Effect.flatMap(
-      Effect.map(Effect.catchTag(retrying(zk, zk.get(path)), "NoNode", () => Effect.succeed(undefined)), (znode) =>
+      Effect.map(Effect.catchTag(retrying(zk, zk.get(path)), "NoNode", () => Effect.undefined), (znode) =>
         znode?.data ?? new Uint8Array(0)),
       decode
     ),

@@ -205,7 +205,8 @@ const prefixFor = (
     case "delay":
       return Effect.flatMap(Clock.currentTimeMillis, (now) => {
         const due = Math.ceil(until ?? now + (delay === undefined ? 0 : Duration.toMillis(delay)))
-        return Number.isSafeInteger(due) && due >= 0
+        // A Duration takes NaN for zero.
+        return Number.isSafeInteger(due) && due >= 0 && !Number.isNaN(delay)
           ? Effect.succeed(`queue-|${hex(due)}|`)
           : refuse("delay", until ?? delay, "must end at a time that can be written down")
       })
@@ -267,7 +268,7 @@ export const make = Effect.fnUntraced(function*(
       items.poll,
       Option.match({
         onNone: () => Effect.succeedNone,
-        onSome: (item) => Effect.map(decoded(item), Option.some)
+        onSome: (item) => Effect.asSome(decoded(item))
       })
     ),
     take,

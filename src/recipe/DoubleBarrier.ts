@@ -24,6 +24,7 @@
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -333,12 +334,19 @@ export const make = Effect.fnUntraced(function*(
     const scope = yield* Scope.Scope
     const name = yield* layout === "kazoo" ? uniqueName : Uuid.next
     const own = ZnodePath.join(path, name)
-    const withdraw = Effect.all([own, markOf(name)].map((each) =>
-      Removal.inBackground(zk, Removal.untilGone(zk, each))), { concurrency: 2, discard: true })
+    const withdraw = Effect.forEach([own, markOf(name)], (each) =>
+      Removal.inBackground(zk, Removal.untilGone(zk, each)), { concurrency: 2, discard: true })
     yield* repeating(zk, zk.ensurePath(path))
     let isIn = true
-    yield* Scope.addFinalizer(scope, Effect.suspend(() => isIn ? withdraw : Effect.void))
-    const round = yield* Effect.onError(waitForAll(name), () =>
+    const closed = Deferred.makeUnsafe<never>()
+    yield* Scope.addFinalizer(
+      scope,
+      Effect.suspend(() => {
+        Deferred.doneUnsafe(closed, Effect.interrupt)
+        return isIn ? withdraw : Effect.void
+      })
+    )
+    const round = yield* Effect.onError(Effect.raceFirst(waitForAll(name), Deferred.await(closed)), () =>
       Effect.suspend(() => {
         isIn = false
         return withdraw

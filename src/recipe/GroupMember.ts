@@ -94,6 +94,7 @@ export const join = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<GroupMember, GroupMemberError, ZooKeeper | Scope.Scope> {
   const { acl, existing, id } = options
+  yield* ZnodePath.validate(path)
   const own = ZnodePath.join(path, yield* component("id", id))
   let data = bytesOf(options.data ?? "")
   const node = yield* PersistentNode.make(own, data, { acl, existing })

@@ -136,7 +136,8 @@ export const make = Effect.fnUntraced(function*(
   const zk = yield* ZooKeeper
   const { identifier, timeout } = options
   const duration = Duration.toMillis(options.duration)
-  if (!(duration >= 0 && duration <= longestDuration)) {
+  // A Duration takes it for zero.
+  if (Number.isNaN(options.duration) || !(duration >= 0 && duration <= longestDuration)) {
     return yield* new BadArguments({
       argument: "duration",
       value: String(options.duration),

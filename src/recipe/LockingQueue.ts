@@ -141,8 +141,9 @@ export interface LockingQueue {
   /** Claims one item after the other, each when it is asked for; what is not consumed is released with the scope. */
   readonly stream: Stream.Stream<Claim, TakeError, Scope.Scope>
   /**
-   * Takes an item, runs the effect with it, and consumes it. Where the effect
-   * fails or is interrupted the item is released. Where the claim is lost the
+   * Takes an item, runs the effect with it, and consumes it, unless the effect has
+   * consumed it itself, with operations of its own, or has released it. Where the
+   * effect fails or is interrupted the item is released. Where the claim is lost the
    * effect is interrupted, and the whole fails with `ClaimLost`.
    */
   readonly process: <A, E, R>(
@@ -216,7 +217,7 @@ export const make = Effect.fnUntraced(function*(
         Transaction.create(witness, "", { mode: "ephemeral" })
       ], claimed)
     ).pipe(
-      Effect.map(Option.some),
+      Effect.asSome,
       Effect.catchTag("TransactionFailed", (failed): Effect.Effect<Option.Option<bigint>, TakeError> => {
         switch (failed.error._tag) {
           // Consumed, or claimed, by somebody else.
@@ -359,7 +360,7 @@ export const make = Effect.fnUntraced(function*(
   const attempt = (name: string): Effect.Effect<Option.Option<Claim>, TakeError, Scope.Scope> =>
     Effect.gen(function*() {
       const read = yield* repeating(zk, zk.get(ZnodePath.join(entries, name))).pipe(
-        Effect.map(Option.some),
+        Effect.asSome,
         Effect.catchTag("NoNode", () => Effect.succeedNone)
       )
       if (Option.isNone(read)) return Option.none()
@@ -375,7 +376,7 @@ export const make = Effect.fnUntraced(function*(
           restore(claim(candidate)),
           Option.match({
             onNone: () => Effect.succeedNone,
-            onSome: (token) => Effect.map(claimed(candidate, token), Option.some)
+            onSome: (token) => Effect.asSome(claimed(candidate, token))
           })
         )
       )
@@ -449,7 +450,10 @@ export const make = Effect.fnUntraced(function*(
     stream: Stream.fromEffectRepeat(take),
     process: (f) =>
       Effect.scoped(Effect.flatMap(take, (claim) =>
-        Effect.tap(Effect.raceFirst(f(claim), claim.lost), () => claim.consume()))),
+        Effect.tap(Effect.raceFirst(Effect.suspend(() => f(claim)), claim.lost), () =>
+          // The effect may have consumed it itself, with operations of its own, or have released it.
+          Effect.catchIf(claim.consume(), (error) => error._tag === "ClaimLost" && error.reason !== "lost", () =>
+            Effect.void)))),
     size: items.size
   }
 })

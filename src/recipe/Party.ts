@@ -37,6 +37,7 @@ import * as ZnodePath from "../ZnodePath.ts"
 import { type OperationError, type Service, ZooKeeper } from "../ZooKeeper.ts"
 import type { NoAuth } from "../ZooKeeperError.ts"
 import { hex32 } from "./internal/Identifier.ts"
+import { persevere } from "./internal/Perseverance.ts"
 import * as PersistentNode from "./PersistentNode.ts"
 
 /**
@@ -67,8 +68,11 @@ export const join = (
   path: string,
   options: Options = {}
 ): Effect.Effect<PersistentNode.PersistentNode, PersistentNode.PersistentNodeError, ZooKeeper | Scope.Scope> =>
-  Effect.flatMap(hex32, (unique) =>
-    PersistentNode.make(ZnodePath.join(path, unique + marker), options.identifier, { acl: options.acl }))
+  Effect.gen(function*() {
+    yield* ZnodePath.validate(path)
+    const name = `${yield* hex32}${marker}`
+    return yield* PersistentNode.make(ZnodePath.join(path, name), options.identifier, { acl: options.acl })
+  })
 
 interface Member {
   readonly identifier: string
@@ -130,7 +134,7 @@ export const changes = (
     const known = new Map<string, Member>()
     return zk.childrenChanges(path).pipe(
       Stream.mapEffect((state) =>
-        read(zk, path, Option.match(state, { onNone: () => [], onSome: ({ children }) => children }), known)
+        persevere(zk, read(zk, path, Option.match(state, { onNone: () => [], onSome: ({ children }) => children }), known))
       ),
       Stream.changesWith(Arr.makeEquivalence<string>(Equal.equals))
     )

@@ -53,13 +53,14 @@ import * as Transaction from "../Transaction.ts"
 import { isSequential, type Stat } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, type Data, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
-import type {
-  InvalidAcl,
-  NoAuth,
-  NoChildrenForEphemerals,
-  NodeExists,
-  QuotaExceeded,
-  TransactionFailed
+import {
+  BadArguments,
+  type InvalidAcl,
+  type NoAuth,
+  type NoChildrenForEphemerals,
+  type NodeExists,
+  type QuotaExceeded,
+  type TransactionFailed
 } from "../ZooKeeperError.ts"
 import { uuid } from "./internal/Identifier.ts"
 import { persevere } from "./internal/Perseverance.ts"
@@ -150,7 +151,7 @@ export interface PersistentNode {
   /**
    * Changes the data, and completes when it is written. Interruption does not
    * take it back. Where the server refuses it (`NoAuth`, `QuotaExceeded`,
-   * `TooLarge`) the data stays what it was.
+   * `TooLarge`) the data stays what it was. Interrupts where the scope is closed.
    */
   readonly set: (data: Data) => Effect.Effect<void, PersistentNodeError>
   /** Fails when the node is given up; never completes otherwise. */
@@ -192,6 +193,9 @@ export const make = Effect.fnUntraced(function*(
   const plain = ephemeral ? "ephemeral" as const : "persistent" as const
   const { acl } = options
   yield* (sequential ? ZnodePath.validateSequential(path) : ZnodePath.validate(path))
+  if (path === "/" && !sequential) {
+    return yield* new BadArguments({ argument: "path", value: path, problem: "the root belongs to everybody" })
+  }
   const parent = ZnodePath.parent(path)
   const prefix = sequential && options.protected !== false
     ? `_c_${yield* uuid}-${ZnodePath.name(path)}`
@@ -216,6 +220,8 @@ export const make = Effect.fnUntraced(function*(
   /** What the node shall hold, what it is known to hold, and who waits for it to be written. */
   let wanted = bytesOf(data)
   let written: Uint8Array | undefined
+  /** Interrupts who waits for the node when its scope closes. */
+  const closed = yield* Deferred.make<never>()
   const waiting: Array<{ readonly data: Uint8Array; readonly done: Deferred.Deferred<void, PersistentNodeError> }> = []
 
   // -------------------------------------------------------------------------
@@ -400,7 +406,7 @@ export const make = Effect.fnUntraced(function*(
     const fiber = yield* Effect.forkDetach(keeping)
     const close = yield* Effect.cached(Effect.gen(function*() {
       yield* Fiber.interrupt(fiber)
-      for (const each of waiting.splice(0)) Deferred.doneUnsafe(each.done, Effect.interrupt)
+      Deferred.doneUnsafe(closed, Effect.interrupt)
       if (options.onClose === "keep") return
       const removing = yield* Effect.forkDetach(removal)
       yield* Effect.timeoutOption(Fiber.await(removing), patience)
@@ -409,10 +415,11 @@ export const make = Effect.fnUntraced(function*(
     return { close }
   }))
 
-  yield* Effect.raceFirst(
+  yield* Effect.raceAllFirst([
     Stream.runHead(Stream.filter(SubscriptionRef.changes(state), ({ _tag }) => _tag === "Present")),
-    Deferred.await(failed)
-  ).pipe(Effect.onExit((exit) => Exit.isFailure(exit) ? close : Effect.void))
+    Deferred.await(failed),
+    Deferred.await(closed)
+  ]).pipe(Effect.onExit((exit) => Exit.isFailure(exit) ? close : Effect.void))
 
   return {
     path: known ?? path,
@@ -424,7 +431,7 @@ export const make = Effect.fnUntraced(function*(
         wanted = bytesOf(data)
         waiting.push({ data: wanted, done })
         Queue.offerUnsafe(wake, undefined)
-        return Effect.raceFirst(Deferred.await(done), Deferred.await(failed))
+        return Effect.raceAllFirst([Deferred.await(done), Deferred.await(failed), Deferred.await(closed)])
       }),
     failure: Deferred.await(failed)
   }

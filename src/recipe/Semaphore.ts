@@ -58,8 +58,8 @@ export class PermitsDiffer extends Schema.TaggedError<PermitsDiffer>(
   path: Schema.String,
   /** Ours. */
   permits: Schema.Int,
-  /** That of the znode. */
-  found: Schema.Finite
+  /** That of the znode: infinite where it is too large for a number. */
+  found: Schema.Number
 }) {
   override get message() {
     return `${this.path} has ${this.found} permits, not ${this.permits}: agree on one number`

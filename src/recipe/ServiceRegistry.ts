@@ -59,7 +59,7 @@ import * as RetryPolicy from "../RetryPolicy.ts"
 import type { Znode } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type OperationError, ZooKeeper } from "../ZooKeeper.ts"
-import { type InvalidData, type NoAuth, NoInstances, type NotEmpty } from "../ZooKeeperError.ts"
+import { BadArguments, type InvalidData, type NoAuth, NoInstances, type NotEmpty } from "../ZooKeeperError.ts"
 import { component, uuid } from "./internal/Identifier.ts"
 import * as InstanceCodec from "./internal/InstanceCodec.ts"
 import { isPassing } from "./internal/Perseverance.ts"
@@ -192,7 +192,7 @@ export interface ProviderOptions<P> {
   readonly strategy?: "roundRobin" | "random" | "sticky" | undefined
   /** Which instances may be chosen, besides being enabled. @default all */
   readonly filter?: ((instance: ServiceInstance<P>) => boolean) | undefined
-  /** An instance with so many errors noted is not chosen… @default 2 */
+  /** An instance with so many errors noted, 1 or more, is not chosen… @default 2 */
   readonly downAfter?: number | undefined
   /** … until its errors are this old. @default "30 seconds" */
   readonly downFor?: Duration.Input | undefined
@@ -346,7 +346,11 @@ export const make = <P>(
   options: Options = {}
 ): ServiceRegistry<P> => {
   const codec = InstanceCodec.make(payload, options.payloadClass)
-  const servicePath = (name: string) => Effect.map(component("name", name), (name) => ZnodePath.join(basePath, name))
+  const servicePath = (name: string) =>
+    Effect.andThen(
+      ZnodePath.validate(basePath),
+      Effect.map(component("name", name), (name) => ZnodePath.join(basePath, name))
+    )
 
   /** Decodes what changes, once; what cannot be decoded is told, once. */
   const decoding = () => {
@@ -374,12 +378,22 @@ export const make = <P>(
       })
   }
 
+  /** Java reads what is no whole number as an error, or as none. */
+  const checkPorts = ({ port, sslPort }: InstanceUpdate<P>) =>
+    Effect.forEach(Object.entries({ port, sslPort }), ([argument, value]) =>
+      value === undefined || Number.isInteger(value) && value >= 0 && value <= 65_535
+        ? Effect.void
+        : Effect.fail(
+          new BadArguments({ argument, value: String(value), problem: "must be a whole number, 0 to 65535" })
+        ), { discard: true })
+
   const register = Effect.fnUntraced(function*(
     options: RegisterOptions<P>
   ): Effect.fn.Return<Registration<P>, RegisterError, ZooKeeper | Scope.Scope> {
     const parent = yield* servicePath(options.name)
     const id = yield* component("id", options.id ?? (yield* uuid))
     const path = ZnodePath.join(parent, id)
+    yield* checkPorts(options)
     const serviceType = options.serviceType ?? "DYNAMIC"
     let instance: ServiceInstance<P> = {
       name: options.name,
@@ -403,6 +417,7 @@ export const make = <P>(
       instance: Effect.sync(() => instance),
       update: (changes) =>
         Effect.gen(function*() {
+          yield* checkPorts(changes)
           const next = { ...instance, ...changes, enabled: changes.enabled ?? instance.enabled }
           yield* node.set(yield* codec.encode(path, next))
           return instance = next
@@ -441,6 +456,9 @@ export const make = <P>(
     options: ProviderOptions<P> = {}
   ): Effect.fn.Return<Provider<P>, TreeCache.TreeCacheError, ZooKeeper | Scope.Scope> {
     const { downAfter = 2, filter = () => true, strategy = "roundRobin" } = options
+    if (!(downAfter >= 1)) {
+      return yield* new BadArguments({ argument: "downAfter", value: String(downAfter), problem: "must be at least 1" })
+    }
     const downFor = Duration.toMillis(options.downFor ?? "30 seconds")
     const { cache, instancesOf } = yield* follow(name)
     let known = yield* Effect.flatMap(cache.snapshot, instancesOf)

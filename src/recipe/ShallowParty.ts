@@ -46,6 +46,7 @@ export const join = (
   options: Options = {}
 ): Effect.Effect<PersistentNode.PersistentNode, PersistentNode.PersistentNodeError, ZooKeeper | Scope.Scope> =>
   Effect.gen(function*() {
+    yield* ZnodePath.validate(path)
     const name = yield* component("identifier", `${yield* hex32}-${options.identifier ?? ""}`)
     return yield* PersistentNode.make(ZnodePath.join(path, name), "", { acl: options.acl })
   })

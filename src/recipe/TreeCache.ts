@@ -177,7 +177,7 @@ export interface TreeCache {
    * cache holds the state of that point or a later one. `sync` is no quorum
    * operation: a leader deposed without its knowledge may answer it, and then
    * this waits until the zxid is really there. A zxid that no server ever
-   * reaches is waited for until interruption.
+   * reaches is waited for until interruption, which closing the cache's scope is too.
    */
   readonly awaitZxid: (zxid: bigint) => Effect.Effect<void, TreeCacheError>
 }

@@ -1,8 +1,11 @@
 /** What barriers and double barriers do, against any server. */
 import { assert, layer as shared } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Barrier from "../../src/recipe/Barrier.ts"
 import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
@@ -39,6 +42,20 @@ export const barrier = (title: string, connect: Connect): void => {
         for (const members of [0, -1, 1.5, Number.NaN]) {
           assert.strictEqual((yield* Effect.flip(DoubleBarrier.make("/barrier", { members }))).argument, "members")
         }
+      }))
+
+    it.effect("double barrier: who enters for a scope that closes is in no more", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const path = `${root}/barrier`
+        const barrier = yield* DoubleBarrier.make(path, { members: 2 })
+        const scope = yield* Scope.make()
+        const entering = yield* Effect.forkChild(Scope.provide(barrier.enter, scope))
+        yield* Stream.runHead(Stream.filter(zk.childrenChanges(path), (state) =>
+          Option.isSome(state) && state.value.children.length === 1))
+        yield* Scope.close(scope, Exit.void)
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(entering)))
+        assert.deepStrictEqual(yield* zk.getChildren(path), [])
       }))
 
     it.effect("double barrier: kazoo's znodes", () =>

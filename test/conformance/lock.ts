@@ -37,6 +37,23 @@ export const lock = (title: string, connect: Connect): void => {
       describe(layout, () => {
         const names = { kazoo: /^[0-9a-f]{32}__lock__\d{10}$/, curator: /^_c_[0-9a-f-]{36}-lock-\d{10}$/ }
 
+        test("who waits for a scope that closes waits no more, and leaves nothing", ({ root, zk }) =>
+          Effect.gen(function*() {
+            const path = `${root}/a`
+            const lock = yield* of(zk, Lock.make(path, { layout }))
+            const [first, second] = [yield* Scope.make(), yield* Scope.make()]
+            yield* Scope.provide(lock.acquire(), first)
+            const waiting = yield* Effect.forkChild(Scope.provide(lock.acquire(), second))
+            yield* contended(lock, 2)
+            yield* Scope.close(second, Exit.void)
+            assert.strictEqual((yield* now(zk, lock.contenders)).length, 1)
+            yield* Scope.close(first, Exit.void)
+            assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(waiting)))
+            const late = yield* Effect.forkChild(Scope.provide(lock.acquire(), second))
+            assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(late)))
+            assert.deepStrictEqual(yield* now(zk, zk.getChildren(path)), [])
+          }))
+
         test("znode, data and what is left", ({ root, zk }) =>
           Effect.gen(function*() {
             const path = `${root}/a/b`

@@ -70,6 +70,18 @@ export const lockingQueue = (title: string, connect: Connect): void => {
         assert.isTrue(again.token > b.token)
       }))
 
+    it.effect("what is processed may consume the item itself, with operations of its own, or release it", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const queue = yield* LockingQueue.make(`${root}/queue`)
+        yield* queue.offer("a")
+        assert.strictEqual(yield* queue.process(({ release }) => Effect.as(release, "not now")), "not now")
+        assert.strictEqual(yield* queue.size, 1)
+        yield* queue.process(({ consume, data }) => consume([Transaction.create(`${root}/result`, data)]))
+        assert.strictEqual(yield* queue.size, 0)
+        assert.strictEqual(text((yield* zk.get(`${root}/result`)).data), "a")
+      }))
+
     it.effect("a claim is released with its scope, and the next taker is woken", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here

@@ -106,6 +106,24 @@ export const semaphore = (title: string, connect: Connect): void => {
         }))
     }
 
+    test("what is acquired for a scope that is closed is not acquired, and leaves nothing", ({ root, zk }) =>
+      Effect.gen(function*() {
+        const semaphore = yield* of(zk, Semaphore.make(`${root}/s`, { permits: 2 }))
+        const scope = yield* Scope.make()
+        yield* Scope.close(scope, Exit.void)
+        const late = yield* Effect.forkChild(Scope.provide(semaphore.acquire(), scope))
+        assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(late)))
+        assert.deepStrictEqual(yield* now(zk, semaphore.holders), [])
+        yield* semaphore.withPermits(2)(Effect.void)
+      }))
+
+    test("a number beyond all numbers is refused as any other", ({ root, zk }) =>
+      Effect.gen(function*() {
+        yield* zk.create(`${root}/s`, "9".repeat(400))
+        const semaphore = yield* of(zk, Semaphore.make(`${root}/s`, { permits: 2 }))
+        assert.strictEqual((yield* Effect.flip(semaphore.withPermits(1)(Effect.void)))._tag, "PermitsDiffer")
+      }))
+
     test("who differs about the number is refused", ({ other, root, zk }) =>
       Effect.gen(function*() {
         const mine = yield* of(zk, Semaphore.make(`${root}/s`, { permits: 2 }))

@@ -14,7 +14,9 @@ export const uuid: Effect.Effect<string> = Uuid.next
 
 /** A text that is to be one component of a path, or a part of one. */
 export const component = (argument: string, text: string): Effect.Effect<string, BadArguments> => {
-  const problem = text.includes("/")
+  const problem = text === ""
+    ? "a name is not empty"
+    : text.includes("/")
     ? "a name contains no \"/\" (ZnodePath.encodeSegment makes any text a legal name)"
     : ZnodePath.problemOf(`/${text}`)
   return problem === undefined

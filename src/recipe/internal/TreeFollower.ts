@@ -255,7 +255,10 @@ export const follow = Effect.fnUntraced(function*(options: {
   // -------------------------------------------------------------------------
 
   let failure: FollowError | undefined
+  let isClosed = false
   const settled = Effect.suspend(() => {
+    // What happens from now on is not told any more.
+    if (isClosed) return Effect.interrupt
     if (failure !== undefined) return Effect.fail(failure)
     if (taken >= told) return Effect.void
     const done = Deferred.makeUnsafe<void, FollowError>()
@@ -265,6 +268,7 @@ export const follow = Effect.fnUntraced(function*(options: {
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
+      isClosed = true
       for (const { done } of waiting) Deferred.doneUnsafe(done, Effect.interrupt)
     })
   )
