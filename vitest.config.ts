@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config"
+import { BaseSequencer, type TestSpecification } from "vitest/node"
 
 /**
  * Tests of one server that they need not start, stop or kill: they run on the in-memory one as well, over TCP. The
@@ -10,10 +11,28 @@ const onAnyServer = [
   "test/Examples.test.ts"
 ]
 
+/** What takes longest; begun last, it would run alone in the end. */
+const first = ["Soak", "RecipeSimulation", "Simulation", "EveryRequest", "Tls", "Session"]
+
+const rank = ({ moduleId }: TestSpecification): number => {
+  const at = first.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`))
+  return at < 0 ? first.length : at
+}
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
+    // oxlint-disable-next-line unicorn/no-array-sort -- the Sequencer's
+    const sorted = await super.sort(files)
+    return sorted.toSorted((a, b) => rank(a) - rank(b))
+  }
+}
+
 export default defineConfig({
   test: {
     pool: "forks",
-    maxWorkers: 2,
+    // Tests wait for timeouts, pauses and processes most of the time: more of them than cores.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [

@@ -21,20 +21,20 @@ export const ServerFacts = Schema.Struct({
   /** The last transaction that the server has applied. */
   zxid: Schema.BigInt,
   /** Open client connections, the one that asked included. */
-  connections: Schema.Number,
+  connections: Schema.Finite,
   /** Znodes in the tree, the server's own included. */
-  nodeCount: Schema.Number,
+  nodeCount: Schema.Finite,
   /** Requests that wait to be processed. */
-  outstanding: Schema.Number,
+  outstanding: Schema.Finite,
   /** Packets received since the start or the last reset. */
-  received: Schema.Number,
+  received: Schema.Finite,
   /** Packets sent since the start or the last reset. */
-  sent: Schema.Number,
+  sent: Schema.Finite,
   /** How long requests took, in milliseconds, since the start or the last reset. */
   latency: Schema.Struct({
-    min: Schema.Number,
-    average: Schema.Number,
-    max: Schema.Number
+    min: Schema.Finite,
+    average: Schema.Finite,
+    max: Schema.Finite
   })
 })
 

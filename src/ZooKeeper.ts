@@ -376,7 +376,7 @@ const positive = (
   fallback: number
 ): Effect.Effect<number, BadArguments> => {
   if (value === undefined) return Effect.succeed(fallback)
-  const millis = Duration.toMillis(value)
+  const millis = Option.match(Duration.fromInput(value), { onNone: () => Number.NaN, onSome: Duration.toMillis })
   return Number.isFinite(millis) && millis >= 1 && millis <= 0x7fff_ffff
     ? Effect.succeed(Math.round(millis))
     : Effect.fail(
@@ -428,11 +428,6 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Service, OperationError, Scope.Scope> {
   const srv = Option.getOrUndefined(yield* ConnectionString.parseDnsSrv(options.hosts))
-  const lookupSrv = options.lookupSrv ?? NodeTransport.lookupSrv
-  const connectTimeout = yield* positive("connectTimeout", options.connectTimeout, 15_000)
-  const servers = srv === undefined
-    ? yield* ConnectionString.parse(options.hosts)
-    : { hosts: yield* Membership.resolve(lookupSrv, srv.name, connectTimeout), chroot: srv.chroot }
   const { followConfig = false } = options
   if (followConfig === true && (options.tls ?? false) !== false) {
     return yield* new BadArguments({
@@ -447,13 +442,12 @@ export const make = Effect.fnUntraced(function*(
     return yield* new BadArguments({ argument: "defaultAcl", value: JSON.stringify(defaultAcl), problem })
   }
   const dial = yield* dialOf(options)
-  const session = yield* Session.make({
-    servers,
+  const connectTimeout = yield* positive("connectTimeout", options.connectTimeout, 15_000)
+  const settings = {
     dial,
     sasl: options.sasl ?? Option.getOrUndefined(yield* Effect.serviceOption(Sasl.SaslMechanism)),
     isPlain: options.dial === undefined && (options.tls ?? false) === false,
     sessionTimeout: yield* positive("sessionTimeout", options.sessionTimeout, 10_000),
-    connectTimeout,
     closeTimeout: yield* positive("closeTimeout", options.closeTimeout, 5000),
     readOnly: options.readOnly ?? false,
     failFast: options.failFast ?? false,
@@ -465,9 +459,24 @@ export const make = Effect.fnUntraced(function*(
     },
     maxInFlight: yield* size("maxInFlight", options.maxInFlight, 10_000, 1),
     reconnect: options.reconnect ?? RetryPolicy.connection,
-    credentials: (options.auth ?? []).map(({ credential, scheme }) => ({ scheme, credential: secret(credential) })),
+    credentials: yield* Effect.forEach(options.auth ?? [], ({ credential, scheme }) =>
+      scheme === ""
+        ? Effect.fail(new BadArguments({ argument: "auth", value: "", problem: "the scheme is empty, expected e.g. digest" }))
+        : Effect.succeed({ scheme, credential: secret(credential) })),
     resume: options.resume
-  })
+  }
+  // Nobody is asked for anything before all options are known to be good.
+  const lookupSrv = options.lookupSrv ?? NodeTransport.lookupSrv
+  let servers: ConnectionString.ConnectionString
+  let timeLeft = connectTimeout
+  if (srv === undefined) {
+    servers = yield* ConnectionString.parse(options.hosts)
+  } else {
+    const [spent, hosts] = yield* Effect.timed(Membership.resolve(lookupSrv, srv.name, connectTimeout))
+    servers = { hosts, chroot: srv.chroot }
+    timeLeft = Math.max(1, connectTimeout - Math.round(Duration.toMillis(spent)))
+  }
+  const session = yield* Session.make({ ...settings, servers, connectTimeout: timeLeft })
   const client = Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
   if (srv !== undefined) yield* Membership.refreshSrv(session, client.states, lookupSrv, srv.name)
   if (followConfig !== false) {

@@ -66,11 +66,14 @@ const file = (name: string) => Config.map(Config.NonEmptyString(name), Tls.file)
 const version = (name: string) => Config.Literals(["TLSv1.2", "TLSv1.3"], name)
 
 /** Both or none. */
-const saslOf = (prefix: string): Config.Config<Sasl.Mechanism | undefined> =>
-  Config.flatMap(optional(Config.NonEmptyString(`${prefix}_SASL_USERNAME`)), (username) =>
-    username === undefined
+const saslOf = (prefix: string): Config.Config<Sasl.Mechanism | undefined> => {
+  const username = Config.NonEmptyString(`${prefix}_SASL_USERNAME`)
+  const password = Config.Redacted(`${prefix}_SASL_PASSWORD`)
+  return Config.flatMap(Config.all([optional(username), optional(password)]), (given) =>
+    given.every((one) => one === undefined)
       ? Config.succeed(undefined)
-      : Config.map(Config.Redacted(`${prefix}_SASL_PASSWORD`), (password) => Sasl.digestMd5({ username, password })))
+      : Config.map(Config.all({ username, password }), Sasl.digestMd5))
+}
 
 const tlsOf = (prefix: string): Config.Config<boolean | Tls.Options> =>
   Config.map(

@@ -72,6 +72,7 @@ describe("ZooKeeperConfig", () => {
         ["ZOOKEEPER_ON_EXPIRY", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_ON_EXPIRY: "die" }],
         ["ZOOKEEPER_MAX_IN_FLIGHT", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_MAX_IN_FLIGHT: "1.5" }],
         ["ZOOKEEPER_SASL_PASSWORD", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_SASL_USERNAME: "alice" }],
+        ["ZOOKEEPER_SASL_USERNAME", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_SASL_PASSWORD: "SEKRET" }],
         ["ZOOKEEPER_TLS_MIN_VERSION", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_TLS_MIN_VERSION: "SSLv3" }]
       ]
       for (const [key, env] of wrong) {

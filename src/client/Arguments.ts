@@ -2,6 +2,7 @@
  * What callers give, checked before anything is sent.
  */
 import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
 import * as Acl from "../Acl.ts"
 import * as ZNode from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
@@ -38,7 +39,8 @@ export const createProblem = (
 export const ttlOf = (mode: ZNode.CreateMode, ttl: Duration.Input | undefined): number | BadArguments => {
   const takesTtl = mode === "persistentTtl" || mode === "persistentSequentialTtl"
   if (!takesTtl) return ttl === undefined ? 0 : refuse("ttl", ttl, `mode ${mode} has no ttl`)
-  const millis = ttl === undefined ? Number.NaN : Duration.toMillis(ttl)
+  const given = ttl === undefined ? Option.none() : Duration.fromInput(ttl)
+  const millis = Option.isNone(given) ? Number.NaN : Duration.toMillis(given.value)
   return Number.isSafeInteger(millis) && millis >= 1 && millis <= longestTtl
     ? millis
     : refuse("ttl", ttl, `must be whole milliseconds, from 1 to ${longestTtl}`)

@@ -395,11 +395,11 @@ export const make = (options: {
           }, { concurrency: 64, discard: true })
       )
     const dropped = (at: string) =>
-      Effect.catchTag(remove(at), "BadVersion", () => Effect.void).pipe(
+      Effect.catchTags(remove(at), {
+        BadVersion: () => Effect.void,
         // Somebody added a child meanwhile: once more, then it is theirs to decide.
-        Effect.catchTag("NotEmpty", () =>
-          Effect.andThen(below(at), Effect.catchTag(remove(at), "BadVersion", () => Effect.void)))
-      )
+        NotEmpty: () => Effect.andThen(below(at), Effect.catchTag(remove(at), "BadVersion", () => Effect.void))
+      })
     // The server refuses to delete its root, but only after everything else would be gone.
     if (path === "/" && chroot === "") return Effect.fail(refuse("path", path, "the root cannot be deleted"))
     return onPath(path, () => Effect.andThen(below(path), dropped(path)))
@@ -541,7 +541,12 @@ export const make = (options: {
               resume(Exit.failCause(exit.cause))
             }
           })
-          return submit(pending)
+          const unsent = submit(pending)
+          return Effect.suspend(() => {
+            // Nobody will hold this watch.
+            once.cancel()
+            return unsent ?? Effect.void
+          })
         })
         return Telemetry.isTraced() ? traced(asked, call.name, path) : asked
       }))

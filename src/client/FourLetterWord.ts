@@ -45,14 +45,14 @@ const exchange = Effect.fnUntraced(function*(socket: Socket.Socket, word: string
   let text = ""
   let size = 0
   while (true) {
-    const chunks = yield* Effect.catchIf(pull, isEnd, () => Effect.succeed(undefined))
+    const chunks = yield* Effect.catchIf(pull, isEnd, () => Effect.undefined)
     if (chunks === undefined) return text
     for (const chunk of chunks) {
       size += chunk.length
       text += decoder.decode(chunk, { stream: true })
     }
     if (size > MaxSize) {
-      return yield* Effect.fail(failure(word, new TooLarge({ what: "reply", size, limit: MaxSize })))
+      return yield* failure(word, new TooLarge({ what: "reply", size, limit: MaxSize }))
     }
   }
 }, Effect.scoped)

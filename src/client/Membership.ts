@@ -56,7 +56,7 @@ export const resolve = (
 
 const isLost = ({ _tag }: SessionState): boolean => _tag !== "Connected"
 
-/** Asks the name service again, sooner while nobody serves us. */
+/** Asks the name service again, sooner while nobody serves us, until nobody ever will. */
 export const refreshSrv = (
   session: Session,
   states: Stream.Stream<SessionState>,
@@ -69,7 +69,7 @@ export const refreshSrv = (
       Effect.flatMap((hosts) => changed(session, hosts, name)),
       Effect.tapError((error) => Effect.logDebug("ZooKeeper: SRV records cannot be looked up", error))
     ))),
-    Effect.forever,
+    Effect.repeat({ until: () => session.isOver }),
     Effect.forkScoped,
     Effect.asVoid
   )

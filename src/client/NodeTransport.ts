@@ -112,7 +112,8 @@ class Reads {
 
   close(): void {
     this.end(() => closed(1006))
-    if (this.socket.connecting) this.socket.destroy()
+    // What a peer does not read would keep the socket, and with it the process.
+    if (this.socket.connecting || this.socket.writableLength > 0) this.socket.destroy()
     else this.socket.destroySoon()
   }
 

@@ -132,6 +132,8 @@ export class Session {
   private readonly waiting = new Fifo()
   private readonly attempts = new Map<string, AttemptFailure>()
   private connection: Connection | undefined
+  /** The connection on which the credentials went out: one that is added now must follow them there. */
+  private introduced: Connection | undefined
   private ready = false
   private terminal: Reason | undefined
   private detached = false
@@ -293,6 +295,11 @@ export class Session {
     return this.hosts.all
   }
 
+  /** Whether there will never be another session. */
+  get isOver(): boolean {
+    return this.terminal !== undefined
+  }
+
   get currentId(): bigint {
     return this.id
   }
@@ -321,7 +328,8 @@ export class Session {
         Deferred.doneUnsafe(this.connecting, Exit.void)
       }
       const { ended } = this
-      this.ended = Deferred.makeUnsafe()
+      // Whoever asks after the last session is told of its end as well.
+      if (this.terminal === undefined) this.ended = Deferred.makeUnsafe()
       Deferred.doneUnsafe(ended, failing(reason))
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
@@ -378,6 +386,8 @@ export class Session {
         } else if (wasServed) {
           yield* Effect.sleep(yield* Random.nextBetween(0, spread))
         }
+        // The session may have ended during the pause, and with `onExpiry: "end"` the client, too.
+        if (this.terminal !== undefined) return
         const begunAt = this.now()
         const attempt = yield* this.attempt(host)
         if (attempt._tag === "Lost" && this.terminal === undefined) yield* this.tellLoss(host, attempt)
@@ -651,12 +661,13 @@ export class Session {
   }
 
   private rearmed(connection: Connection): Effect.Effect<void, ConnectionError> {
-    const authenticated = Effect.suspend(() =>
-      Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
+    const authenticated = Effect.suspend(() => {
+      this.introduced = connection
+      return Effect.forEach(this.credentials, (credential) => this.authenticate(connection, credential), {
         concurrency: "unbounded",
         discard: true
       })
-    )
+    })
     const armed = Effect.suspend(() => {
       const batches = this.watches.connected((pending) => connection.enqueue(pending), {
         ...this.rearm,
@@ -682,9 +693,14 @@ export class Session {
           this.watches.gap(reason)
         }
         this.hadSession = true
-        Deferred.doneUnsafe(this.connecting, Exit.void)
-        this.release()
-        return this.announce({ _tag: "Connected", sessionId: this.id, readOnly: this.readOnly })
+        // Whoever waits for the connection finds the state that says so; and a connection lost meanwhile leaves no one waiting.
+        return Effect.uninterruptible(Effect.andThen(
+          this.announce({ _tag: "Connected", sessionId: this.id, readOnly: this.readOnly }),
+          Effect.sync(() => {
+            Deferred.doneUnsafe(this.connecting, Exit.void)
+            this.release()
+          })
+        ))
       }))
     )
   }
@@ -711,7 +727,7 @@ export class Session {
   private disconnected(connection: Connection): Effect.Effect<void> {
     return Effect.suspend(() => {
       if (this.connection !== connection) return Effect.void
-      this.connection = undefined
+      this.connection = this.introduced = undefined
       this.watches.disconnected()
       const wasReady = this.ready
       this.ready = false
@@ -783,7 +799,7 @@ export class Session {
       )
       if (!known) this.credentials.push(credential)
       const { connection } = this
-      return this.ready && connection !== undefined
+      return connection !== undefined && this.introduced === connection
         ? Effect.tapError(this.authenticate(connection, credential), ({ reason }) =>
           reason._tag === "AuthFailed" ? this.finish(reason, { _tag: "AuthFailed" }) : Effect.void)
         : Effect.asVoid(this.connected)
@@ -836,7 +852,8 @@ export class Session {
         orElse: () =>
           Effect.fail(failure(
             new Unreachable({
-              attempts: this.describeAttempts() || this.options.servers.hosts.map(formatHost).join(", "),
+              attempts: this.describeAttempts()
+                || this.options.servers.hosts.map((host) => `${formatHost(host)}: no answer yet`).join("; "),
               reasons: Array.from(this.attempts, ([server, reason]) => ({ server, reason })),
               millis: connectTimeout
             })

@@ -398,7 +398,7 @@ const of = Effect.fnUntraced(function*<A>(
   return {
     path,
     value: Effect.flatMap(
-      Effect.map(Effect.catchTag(retrying(zk, zk.get(path)), "NoNode", () => Effect.succeed(undefined)), (znode) =>
+      Effect.map(Effect.catchTag(retrying(zk, zk.get(path)), "NoNode", () => Effect.undefined), (znode) =>
         znode?.data ?? new Uint8Array(0)),
       decode
     ),

@@ -268,7 +268,7 @@ export const make = Effect.fnUntraced(function*(
       items.poll,
       Option.match({
         onNone: () => Effect.succeedNone,
-        onSome: (item) => Effect.map(decoded(item), Option.some)
+        onSome: (item) => Effect.asSome(decoded(item))
       })
     ),
     take,

@@ -334,8 +334,8 @@ export const make = Effect.fnUntraced(function*(
     const scope = yield* Scope.Scope
     const name = yield* layout === "kazoo" ? uniqueName : Uuid.next
     const own = ZnodePath.join(path, name)
-    const withdraw = Effect.all([own, markOf(name)].map((each) =>
-      Removal.inBackground(zk, Removal.untilGone(zk, each))), { concurrency: 2, discard: true })
+    const withdraw = Effect.forEach([own, markOf(name)], (each) =>
+      Removal.inBackground(zk, Removal.untilGone(zk, each)), { concurrency: 2, discard: true })
     yield* repeating(zk, zk.ensurePath(path))
     let isIn = true
     const closed = Deferred.makeUnsafe<never>()

@@ -37,8 +37,7 @@ import type { BadArguments, NoAuth } from "../ZooKeeperError.ts"
 import type * as Grant from "./Grant.ts"
 import { GrantLost } from "./Grant.ts"
 import * as Layouts from "./internal/Layout.ts"
-import { isExpired } from "./internal/OwnZnode.ts"
-import * as Removal from "./internal/Removal.ts"
+import { persevere } from "./internal/Perseverance.ts"
 import * as Lock from "./Lock.ts"
 
 /**
@@ -195,12 +194,7 @@ export const make = Effect.fnUntraced(function*(
     }),
     leader,
     leaderChanges: zk.childrenChanges(path).pipe(
-      Stream.mapEffect(() =>
-        Effect.catchIf(
-          Removal.persist(leader),
-          isExpired,
-          () => Effect.andThen(zk.session, Removal.persist(leader))
-        )),
+      Stream.mapEffect(() => persevere(zk, leader)),
       Stream.changesWith((left, right) =>
         Option.isNone(left) ? Option.isNone(right) : Option.isSome(right) && left.value.path === right.value.path
       )

@@ -217,7 +217,7 @@ export const make = Effect.fnUntraced(function*(
         Transaction.create(witness, "", { mode: "ephemeral" })
       ], claimed)
     ).pipe(
-      Effect.map(Option.some),
+      Effect.asSome,
       Effect.catchTag("TransactionFailed", (failed): Effect.Effect<Option.Option<bigint>, TakeError> => {
         switch (failed.error._tag) {
           // Consumed, or claimed, by somebody else.
@@ -360,7 +360,7 @@ export const make = Effect.fnUntraced(function*(
   const attempt = (name: string): Effect.Effect<Option.Option<Claim>, TakeError, Scope.Scope> =>
     Effect.gen(function*() {
       const read = yield* repeating(zk, zk.get(ZnodePath.join(entries, name))).pipe(
-        Effect.map(Option.some),
+        Effect.asSome,
         Effect.catchTag("NoNode", () => Effect.succeedNone)
       )
       if (Option.isNone(read)) return Option.none()
@@ -376,7 +376,7 @@ export const make = Effect.fnUntraced(function*(
           restore(claim(candidate)),
           Option.match({
             onNone: () => Effect.succeedNone,
-            onSome: (token) => Effect.map(claimed(candidate, token), Option.some)
+            onSome: (token) => Effect.asSome(claimed(candidate, token))
           })
         )
       )

@@ -37,6 +37,7 @@ import * as ZnodePath from "../ZnodePath.ts"
 import { type OperationError, type Service, ZooKeeper } from "../ZooKeeper.ts"
 import type { NoAuth } from "../ZooKeeperError.ts"
 import { hex32 } from "./internal/Identifier.ts"
+import { persevere } from "./internal/Perseverance.ts"
 import * as PersistentNode from "./PersistentNode.ts"
 
 /**
@@ -133,7 +134,7 @@ export const changes = (
     const known = new Map<string, Member>()
     return zk.childrenChanges(path).pipe(
       Stream.mapEffect((state) =>
-        read(zk, path, Option.match(state, { onNone: () => [], onSome: ({ children }) => children }), known)
+        persevere(zk, read(zk, path, Option.match(state, { onNone: () => [], onSome: ({ children }) => children }), known))
       ),
       Stream.changesWith(Arr.makeEquivalence<string>(Equal.equals))
     )

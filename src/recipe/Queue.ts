@@ -5,10 +5,11 @@
  * **Guarantee.** An item that was offered is given to exactly one taker. A lost
  * reply neither doubles nor loses one: where a session expired between a request
  * and its answer, `offer` fails with outcome `Unknown`, and a take with
- * {@link ItemInDoubt}, which carries the item; nothing is lost in silence. A take
- * that is interrupted leaves the item in the queue, or puts it back in its old
- * place. What is not protected is the item in the hands of a taker that dies:
- * use `LockingQueue` where that matters.
+ * {@link ItemInDoubt}, which carries the item. A take that is interrupted leaves
+ * the item in the queue, or puts it back in its old place. What is not protected
+ * is the item in the hands of a taker that dies, or whose take is interrupted
+ * while its removal is unanswered and whose session ends before it is: use
+ * `LockingQueue` where that matters.
  *
  * @example
  * ```ts
@@ -98,7 +99,8 @@ export interface Queue {
   readonly poll: Effect.Effect<Option.Option<Uint8Array>, TakeError>
   /**
    * Takes the first item; waits for one, over reconnects and new sessions. Give
-   * it a deadline with `Effect.timeout`: an interrupted take takes nothing.
+   * it a deadline with `Effect.timeout`: an interrupted take puts back what it
+   * has taken, as long as its session lives.
    */
   readonly take: Effect.Effect<Uint8Array, TakeError>
   /** Takes one item after the other, each when it is asked for. */

@@ -42,8 +42,8 @@ import { ZooKeeper } from "../ZooKeeper.ts"
 import { BadArguments } from "../ZooKeeperError.ts"
 import type * as Grant from "./Grant.ts"
 import { held, uniqueName } from "./internal/Ephemeral.ts"
+import { persevere } from "./internal/Perseverance.ts"
 import * as Removal from "./internal/Removal.ts"
-import { repeating } from "./internal/Retrying.ts"
 import * as Lock from "./Lock.ts"
 
 const TypeId = "~effect-zookeeper/recipe/SetPartitioner"
@@ -252,7 +252,7 @@ export const make = Effect.fnUntraced(function*(
   const conflict = (name: string, names: ReadonlyArray<string>) =>
     Effect.gen(function*() {
       const others = names.filter((each) => each !== name)
-      const reads = yield* repeating(zk, zk.getMany(others.map((other) => ZnodePath.join(sets, other))))
+      const reads = yield* persevere(zk, zk.getMany(others.map((other) => ZnodePath.join(sets, other))))
       const decoder = new TextDecoder()
       const different = others.filter((_, index) => {
         const read = reads[index]
@@ -261,7 +261,7 @@ export const make = Effect.fnUntraced(function*(
       const equal = others.filter((other) => identifierOf(other) === identifier)
       const [first] = [...equal, ...different]
       if (first === undefined) return undefined
-      const [own, ...theirs] = yield* repeating(
+      const [own, ...theirs] = yield* persevere(
         zk,
         zk.getMany([name, ...equal, ...different].map((each) => ZnodePath.join(party, each)))
       )
@@ -280,7 +280,7 @@ export const make = Effect.fnUntraced(function*(
     const name = `${yield* uniqueName}-${identifier}`
     const member = ZnodePath.join(party, name)
     const set = ZnodePath.join(sets, name)
-    for (const parent of [party, locks, sets]) yield* repeating(zk, zk.ensurePath(parent))
+    for (const parent of [party, locks, sets]) yield* persevere(zk, zk.ensurePath(parent))
     yield* Scope.addFinalizer(
       scope,
       Effect.all([
@@ -292,17 +292,17 @@ export const make = Effect.fnUntraced(function*(
     /** One try, in a scope of its own: `undefined` when members have changed before it was done. */
     const attempt = Effect.gen(function*() {
       // First the set: whoever sees a member can see what it divides.
-      yield* held(zk, set, digest)
-      yield* held(zk, member, identifier)
-      const { event, value } = yield* repeating(zk, zk.getChildrenAndWatch(party))
+      yield* persevere(zk, held(zk, set, digest))
+      yield* persevere(zk, held(zk, member, identifier))
+      const { event, value } = yield* persevere(zk, zk.getChildrenAndWatch(party))
       const changed = Effect.ignore(event)
       if (!value.children.includes(name)) return undefined
       const found = yield* conflict(name, value.children)
       if (found?.isNewcomer === true) return yield* found.error
-      const isSettled = yield* Effect.raceFirst(
-        Effect.as(changed, false),
-        Effect.as(Effect.sleep(settleTime), true)
-      )
+      const isSettled = yield* Effect.timeoutOrElse(Effect.as(changed, false), {
+        duration: settleTime,
+        orElse: () => Effect.succeed(true)
+      })
       if (!isSettled) return undefined
       // The other one had time enough to go.
       if (found !== undefined) return yield* found.error

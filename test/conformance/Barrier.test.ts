@@ -1,16 +1,24 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as References from "effect/References"
-import type * as Scope from "effect/Scope"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as Barrier from "../../src/recipe/Barrier.ts"
 import * as RetryPolicy from "../../src/RetryPolicy.ts"
 import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { connect, shared } from "../support/Clients.ts"
-import { atEveryRequest, cutAt, eventually, expire, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
+import { connect } from "../support/Clients.ts"
+import {
+  atEveryRequest,
+  brief,
+  cutAt,
+  eventually,
+  expire,
+  faults,
+  interruptedAtEveryRequest,
+  loseReply,
+  type World
+} from "../support/Faults.ts"
 import { barrier } from "./barrier.ts"
 import { onEveryServer } from "./servers.ts"
 
@@ -21,14 +29,7 @@ const barrierOf = (zk: World["zk"], path: string) => Effect.provideService(Barri
 const doubleOf = (zk: World["zk"], path: string, options: DoubleBarrier.Options = { members: 2 }) =>
   Effect.provideService(DoubleBarrier.make(path, options), ZooKeeper, zk)
 
-const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>, sessionTimeout = 4000) =>
-  it.live(title, () =>
-    Effect.flatMap(world({ sessionTimeout }), body).pipe(
-      // Lost connections are what these tests are about.
-      Effect.provideService(References.MinimumLogLevel, "Error")
-    ), 60_000)
-
-describe.skipIf(shared === undefined)("barriers: faults", () => {
+faults("barriers: faults", (test) => {
   test("a wait survives a cut, also when the barrier goes meanwhile", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
       const path = yield* witness.create(`${root}/barrier`)
@@ -61,7 +62,7 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
       assert.isUndefined(waiting.pollUnsafe())
       yield* witness.delete(path)
       yield* Fiber.join(waiting)
-    }), 1000)
+    }), brief)
 
   test("a removal whose reply was lost removes no other barrier", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
@@ -142,16 +143,15 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
     zk
   }) =>
     Effect.gen(function*() {
-      for (const lost of [false, true]) {
-        for (let index = 0, reached = true; reached; index++) {
-          const path = `${root}/barrier-${lost}-${index}`
+      const requests = yield* interruptedAtEveryRequest(proxy, (name, interrupted) =>
+        Effect.gen(function*() {
+          const path = `${root}/barrier-${name}`
           yield* witness.create(path)
           const barrier = yield* doubleOf(zk, path, { members: 1 })
-          reached = yield* interruptedAt(proxy, index, barrier.withMembers(Effect.void), lost)
+          yield* interrupted(barrier.withMembers(Effect.void))
           yield* eventually(Effect.map(witness.getChildren(path), (names) => names.every((name) => name === "ready")))
-          if (!reached) assert.isAbove(index, 6)
-        }
-      }
+        }))
+      assert.isAbove(requests, 6)
     }))
 
   test("double barrier: one member in two sessions counts once", (there) =>
@@ -173,7 +173,7 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
       const their = yield* theirs.enter
       const our = yield* Fiber.join(entering)
       yield* Effect.all([our.leave, their.leave], { concurrency: 2 })
-    }), 1000)
+    }), brief)
 
   test("double barrier: a member that was cut off while the others came and began to leave gets in", ({
     proxy,
@@ -214,5 +214,5 @@ describe.skipIf(shared === undefined)("barriers: faults", () => {
       assert.isUndefined(leaving.pollUnsafe())
       yield* their.leave
       yield* Fiber.join(leaving)
-    }), 1000)
+    }), brief)
 })

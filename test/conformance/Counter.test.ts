@@ -1,14 +1,22 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as References from "effect/References"
-import type * as Scope from "effect/Scope"
 import * as Acl from "../../src/Acl.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as Counter from "../../src/recipe/Counter.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { connect, shared, untilState } from "../support/Clients.ts"
-import { atEveryRequest, cutAt, eventually, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
+import { connect } from "../support/Clients.ts"
+import {
+  atEveryRequest,
+  brief,
+  cutAt,
+  eventually,
+  faults,
+  interruptedAtEveryRequest,
+  loseReply,
+  lostWithSession,
+  type World
+} from "../support/Faults.ts"
 import { counter } from "./counter.ts"
 import { onEveryServer } from "./servers.ts"
 
@@ -18,14 +26,7 @@ const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.M
 
 const counterOf = (zk: World["zk"], path: string) => Effect.provideService(Counter.make(path), ZooKeeper, zk)
 
-const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>, sessionTimeout = 4000) =>
-  it.live(title, () =>
-    Effect.flatMap(world({ sessionTimeout }), body).pipe(
-      // Lost connections are what these tests are about.
-      Effect.provideService(References.MinimumLogLevel, "Error")
-    ), 60_000)
-
-describe.skipIf(shared === undefined)("counter: faults", () => {
+faults("counter: faults", (test) => {
   test("a change whose reply was lost is made once", ({ proxy, root, zk }) =>
     Effect.gen(function*() {
       const counter = yield* counterOf(zk, `${root}/counter`)
@@ -82,65 +83,44 @@ describe.skipIf(shared === undefined)("counter: faults", () => {
 
   test("interrupted at any request, with and without its reply, it leaves nothing behind", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
-      for (const lost of [false, true]) {
-        for (let index = 0, reached = true; reached; index++) {
-          const path = `${root}/counter-${lost}-${index}`
-          reached = yield* interruptedAt(
-            proxy,
-            index,
-            Effect.scoped(Effect.flatMap(counterOf(zk, path), (counter) => counter.increment)),
-            lost
-          )
+      const requests = yield* interruptedAtEveryRequest(proxy, (name, interrupted) =>
+        Effect.gen(function*() {
+          const path = `${root}/counter-${name}`
+          yield* interrupted(Effect.scoped(Effect.flatMap(counterOf(zk, path), (counter) => counter.increment)))
           yield* eventually(Effect.map(witness.getChildren(root), (names) =>
             names.every((name) => !name.includes("ledger"))))
           const counter = yield* counterOf(witness, path)
           assert.isAtMost(Number(yield* counter.value), 1)
-          if (!reached) assert.isAbove(index, 3)
-        }
-      }
+        }))
+      assert.isAbove(requests, 3)
     }))
 
-  test("the reply lost and the session with it: unknown where it was made", ({ proxy, root, witness, zk }) =>
+  test("the reply lost and the session with it: unknown where it was made", (there) =>
     Effect.gen(function*() {
+      const { root, zk } = there
       const counter = yield* counterOf(zk, `${root}/counter`)
       yield* counter.increment
-      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
-      const fault = loseReply(proxy, isMulti)
-      const change = yield* Effect.forkChild(Effect.flip(counter.increment), { startImmediately: true })
-      yield* proxy.until(() => fault.lost() === 1)
-      yield* proxy.refuse(true)
-      yield* Fiber.join(expired)
-      // The page ends with the session, on the server.
-      yield* eventually(Effect.map(witness.getChildren(root), (names) => names.length === 1))
-      yield* proxy.refuse(false)
-      const error = yield* Fiber.join(change)
+      const error = yield* lostWithSession(there, "reply", Effect.flip(counter.increment))
       assert.strictEqual(error._tag, "ConnectionError")
       if (error._tag === "ConnectionError") assert.strictEqual(error.outcome, "Unknown")
       assert.strictEqual(yield* counter.value, 2n)
       assert.deepStrictEqual(yield* counter.increment, { before: 2n, after: 3n })
-    }), 1000)
+    }), brief)
 
-  test("the request lost and the session with it: made once, in the next", ({ proxy, root, witness, zk }) =>
+  test("the request lost and the session with it: made once, in the next", (there) =>
     Effect.gen(function*() {
+      const { root, zk } = there
       const counter = yield* counterOf(zk, `${root}/counter`)
       yield* counter.increment
-      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
-      let lost = 0
-      proxy.onRequest((request) => isMulti(request) && lost++ === 0 ? { _tag: "Cut" } : undefined)
-      const change = yield* Effect.forkChild(counter.increment, { startImmediately: true })
-      yield* proxy.until(() => lost === 1)
-      yield* proxy.refuse(true)
-      yield* Fiber.join(expired)
-      yield* eventually(Effect.map(witness.getChildren(root), (names) => names.length === 1))
-      yield* proxy.refuse(false)
-      assert.deepStrictEqual(yield* Fiber.join(change), { before: 1n, after: 2n })
+      const change = yield* lostWithSession(there, "request", counter.increment)
+      assert.deepStrictEqual(change, { before: 1n, after: 2n })
       assert.strictEqual(yield* counter.value, 2n)
-    }), 1000)
+    }), brief)
 
-  it.live("where no page may be created, a lost reply is looked up by version and data, or unknown", () =>
+  const alice = { scheme: "digest", credential: "alice:secret" }
+
+  test("where no page may be created, a lost reply is looked up by version and data, or unknown", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
-      const alice = { scheme: "digest", credential: "alice:secret" }
-      const { proxy, root, witness, zk } = yield* world({ auth: [alice] })
       const directory = yield* witness.create(`${root}/closed`)
       yield* witness.create(`${directory}/counter`)
       yield* witness.setAcl(directory, [Acl.world(["read"])])
@@ -153,5 +133,5 @@ describe.skipIf(shared === undefined)("counter: faults", () => {
       assert.strictEqual(yield* counter.value, 2n)
       const superuser = yield* connect({ auth: [{ scheme: "digest", credential: "super:superpw" }] })
       yield* superuser.setAcl(directory, Acl.openUnsafe)
-    }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")))
+    }), { auth: [alice] })
 })

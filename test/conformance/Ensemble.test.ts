@@ -1,8 +1,8 @@
 /**
  * Every suite on a real ensemble of three. The clients of recipes are spread
  * over the members: what one of them has written another one sees late. The
- * suites of the client look at one client's work with another one, and so all
- * clients of theirs are at one member.
+ * suites that look at one client's work with another one, without waiting, have
+ * all of their clients at one member.
  */
 import { afterAll, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -31,23 +31,20 @@ import { serviceRegistry } from "./serviceRegistry.ts"
 import { setPartitioner } from "./setPartitioner.ts"
 import { treeCache } from "./treeCache.ts"
 
+const views = [following, members, persistentNode, serviceRegistry, treeCache]
+
 const recipes = [
   barrier,
   counter,
   election,
-  following,
   lease,
   lock,
   lockingQueue,
-  members,
   multiLock,
-  persistentNode,
   queue,
   readWriteLock,
   semaphore,
-  serviceRegistry,
-  setPartitioner,
-  treeCache
+  setPartitioner
 ]
 
 describe.skipIf(!ZooKeeperServer.canStart)("an ensemble", () => {
@@ -64,5 +61,6 @@ describe.skipIf(!ZooKeeperServer.canStart)("an ensemble", () => {
   const together = connect(({ members: [member] }) => member?.hosts ?? "")
   operations("operations", together)
   watches("watches", together)
+  for (const suite of views) suite(suite.name, together)
   for (const suite of recipes) suite(suite.name, spread)
 })

@@ -1,12 +1,18 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as References from "effect/References"
-import type * as Scope from "effect/Scope"
 import * as Lease from "../../src/recipe/Lease.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { shared } from "../support/Clients.ts"
-import { atEveryRequest, cutAt, eventually, expire, interruptedAt, type World, world } from "../support/Faults.ts"
+import {
+  atEveryRequest,
+  brief,
+  cutAt,
+  eventually,
+  expire,
+  faults,
+  interruptedAtEveryRequest,
+  type World
+} from "../support/Faults.ts"
 import { lease } from "./lease.ts"
 import { onEveryServer } from "./servers.ts"
 
@@ -15,14 +21,7 @@ onEveryServer(lease)
 const leaseOf = (zk: World["zk"], path: string, identifier: string) =>
   Effect.provideService(Lease.make(path, { duration: "1 hour", identifier }), ZooKeeper, zk)
 
-const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>, sessionTimeout = 4000) =>
-  it.live(title, () =>
-    Effect.flatMap(world({ sessionTimeout }), body).pipe(
-      // Lost connections are what these tests are about.
-      Effect.provideService(References.MinimumLogLevel, "Error")
-    ), 60_000)
-
-describe.skipIf(shared === undefined)("lease: faults", () => {
+faults("lease: faults", (test) => {
   test("a reply lost at any request", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
       const requests = yield* atEveryRequest((index) =>
@@ -47,17 +46,16 @@ describe.skipIf(shared === undefined)("lease: faults", () => {
     zk
   }) =>
     Effect.gen(function*() {
-      for (const lost of [false, true]) {
-        for (let index = 0, reached = true; reached; index++) {
-          const path = `${root}/lease-${lost}-${index}`
+      const requests = yield* interruptedAtEveryRequest(proxy, (name, interrupted) =>
+        Effect.gen(function*() {
+          const path = `${root}/lease-${name}`
           yield* witness.create(path)
           const lease = yield* leaseOf(zk, path, "mine")
-          reached = yield* interruptedAt(proxy, index, lease.obtain, lost)
+          yield* interrupted(lease.obtain)
           yield* eventually(Effect.map(witness.getChildren(path), (names) =>
             names.every((name) => name === "lease_holder")))
-          if (!reached) assert.isAbove(index, 4)
-        }
-      }
+        }))
+      assert.isAbove(requests, 4)
     }))
 
   test("a lease outlives the session that obtained it", (there) =>
@@ -70,5 +68,5 @@ describe.skipIf(shared === undefined)("lease: faults", () => {
       assert.isTrue(Option.isNone(yield* theirs.obtain))
       assert.isTrue(yield* mine.release)
       assert.isTrue(Option.isSome(yield* theirs.obtain))
-    }), 1000)
+    }), brief)
 })

@@ -1,33 +1,32 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as References from "effect/References"
 import * as Scope from "effect/Scope"
-import { OpCode } from "../../src/jute/OpCode.ts"
 import * as LockingQueue from "../../src/recipe/LockingQueue.ts"
 import * as Transaction from "../../src/Transaction.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { connect, shared, untilState } from "../support/Clients.ts"
-import { atEveryRequest, cutAt, eventually, expire, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
+import { connect } from "../support/Clients.ts"
+import {
+  atEveryRequest,
+  brief,
+  cutAt,
+  eventually,
+  expire,
+  faults,
+  interruptedAtEveryRequest,
+  lostWithSession,
+  type World
+} from "../support/Faults.ts"
 import { lockingQueue } from "./lockingQueue.ts"
 import { onEveryServer } from "./servers.ts"
 import { text } from "./recipes.ts"
 
 onEveryServer(lockingQueue)
 
-const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.Multi
-
 const queueOf = (zk: World["zk"], path: string) => Effect.provideService(LockingQueue.make(path), ZooKeeper, zk)
 
-const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>, sessionTimeout = 4000) =>
-  it.live(title, () =>
-    Effect.flatMap(world({ sessionTimeout }), body).pipe(
-      // Lost connections are what these tests are about.
-      Effect.provideService(References.MinimumLogLevel, "Error")
-    ), 60_000)
-
-describe.skipIf(shared === undefined)("locking queue: faults", () => {
+faults("locking queue: faults", (test) => {
   test("a reply lost at any request", ({ proxy, root, witness, zk }) =>
     Effect.gen(function*() {
       const requests = yield* atEveryRequest((index) =>
@@ -59,23 +58,20 @@ describe.skipIf(shared === undefined)("locking queue: faults", () => {
     zk
   }) =>
     Effect.gen(function*() {
-      for (const lost of [false, true]) {
-        for (let index = 0, reached = true; reached; index++) {
-          const path = `${root}/queue-${lost}-${index}`
+      const requests = yield* interruptedAtEveryRequest(proxy, (name, interrupted) =>
+        Effect.gen(function*() {
+          const path = `${root}/queue-${name}`
           const queue = yield* queueOf(witness, path)
           yield* queue.offerAll(["a", "b"])
           yield* witness.ensurePath(`${path}/taken`)
           let worked = false
-          reached = yield* interruptedAt(
-            proxy,
-            index,
+          const reached = yield* interrupted(
             Effect.scoped(Effect.flatMap(queueOf(zk, path), (queue) =>
               queue.process(() =>
                 Effect.sync(() => {
                   worked = true
                 })
-              ))),
-            lost
+              )))
           )
           const ours = new Set(yield* witness.getChildren(root))
           yield* eventually(Effect.map(witness.getChildren(`${path}/taken`), (names) => names.length === 0))
@@ -84,12 +80,9 @@ describe.skipIf(shared === undefined)("locking queue: faults", () => {
           assert.isAbove(ours.size, 0)
           const size = yield* queue.size
           assert.isTrue(size === 2 || worked && size === 1)
-          if (!reached) {
-            assert.isAbove(index, 4)
-            assert.strictEqual(size, 1)
-          }
-        }
-      }
+          if (!reached) assert.strictEqual(size, 1)
+        }))
+      assert.isAbove(requests, 4)
     }))
 
   test("the session ends: the effect is interrupted, the item goes to the next, consume is refused", (there) =>
@@ -110,53 +103,29 @@ describe.skipIf(shared === undefined)("locking queue: faults", () => {
       }
       assert.strictEqual(yield* mine.size, 1)
       assert.isTrue(yield* (yield* Fiber.join(next)).holds)
-    }), 1000)
+    }), brief)
 
-  test("a consume that lost its reply and its session is unknown where the item is gone", ({
-    proxy,
-    root,
-    witness,
-    zk
-  }) =>
+  test("a consume that lost its reply and its session is unknown where the item is gone", (there) =>
     Effect.gen(function*() {
+      const { root, zk } = there
       const queue = yield* queueOf(zk, `${root}/queue`)
       yield* queue.offer("a")
       const claim = yield* queue.take
-      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
-      const fault = loseReply(proxy, isMulti)
-      const consuming = yield* Effect.forkChild(Effect.flip(claim.consume()), { startImmediately: true })
-      yield* proxy.until(() => fault.lost() === 1)
-      yield* proxy.refuse(true)
-      yield* Fiber.join(expired)
-      yield* eventually(Effect.map(witness.getChildren(root), (names) => names.length === 1))
-      yield* proxy.refuse(false)
-      const error = yield* Fiber.join(consuming)
+      const error = yield* lostWithSession(there, "reply", Effect.flip(claim.consume()))
       assert.isTrue(error._tag === "ConnectionError" && error.outcome === "Unknown")
       assert.strictEqual(yield* queue.size, 0)
-    }), 1000)
+    }), brief)
 
-  test("a consume that got lost, and its session with it, is refused: the item is still there", ({
-    proxy,
-    root,
-    witness,
-    zk
-  }) =>
+  test("a consume that got lost, and its session with it, is refused: the item is still there", (there) =>
     Effect.gen(function*() {
+      const { root, zk } = there
       const queue = yield* queueOf(zk, `${root}/queue`)
       yield* queue.offer("a")
       const claim = yield* queue.take
-      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
-      let lost = 0
-      proxy.onRequest((request) => isMulti(request) && lost++ === 0 ? { _tag: "Cut" } : undefined)
-      const consuming = yield* Effect.forkChild(Effect.flip(claim.consume()), { startImmediately: true })
-      yield* proxy.until(() => lost === 1)
-      yield* proxy.refuse(true)
-      yield* Fiber.join(expired)
-      yield* eventually(Effect.map(witness.getChildren(root), (names) => names.length === 1))
-      yield* proxy.refuse(false)
-      assert.strictEqual((yield* Fiber.join(consuming))._tag, "ClaimLost")
+      const error = yield* lostWithSession(there, "request", Effect.flip(claim.consume()))
+      assert.strictEqual(error._tag, "ClaimLost")
       assert.strictEqual(yield* queue.size, 1)
-    }), 1000)
+    }), brief)
 
   test("takers end when the client does, and their claims with it", ({ root, witness }) =>
     Effect.gen(function*() {

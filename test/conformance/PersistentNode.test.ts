@@ -62,7 +62,7 @@ const noChildren = (zk: ZooKeeper.Service, path: string) =>
     Stream.runHead
   )
 
-describe.skipIf(shared === undefined)("a node that stays", () => {
+describe.skipIf(shared === undefined).concurrent("a node that stays", () => {
   const modes = ["ephemeral", "ephemeralSequential", "persistent", "persistentSequential"] as const
 
   for (const mode of modes) {

@@ -1,16 +1,25 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as References from "effect/References"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as DistributedQueue from "../../src/recipe/DistributedQueue.ts"
 import * as Queue from "../../src/recipe/Queue.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { connect, shared, untilState } from "../support/Clients.ts"
-import { atEveryRequest, cutAt, eventually, expire, interruptedAt, loseReply, type World, world } from "../support/Faults.ts"
+import { connect } from "../support/Clients.ts"
+import {
+  atEveryRequest,
+  brief,
+  cutAt,
+  eventually,
+  expire,
+  faults,
+  interruptedAtEveryRequest,
+  loseReply,
+  lostWithSession,
+  type World
+} from "../support/Faults.ts"
 import { text } from "./recipes.ts"
 import { queue } from "./queue.ts"
 import { onEveryServer } from "./servers.ts"
@@ -22,14 +31,7 @@ const isMulti = ({ opCode }: { readonly opCode: number }) => opCode === OpCode.M
 const queueOf = (zk: World["zk"], path: string, options?: Queue.Options) =>
   Effect.provideService(Queue.make(path, options), ZooKeeper, zk)
 
-const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>, sessionTimeout = 4000) =>
-  it.live(title, () =>
-    Effect.flatMap(world({ sessionTimeout }), body).pipe(
-      // Lost connections are what these tests are about.
-      Effect.provideService(References.MinimumLogLevel, "Error")
-    ), 60_000)
-
-describe.skipIf(shared === undefined)("queues: faults", () => {
+faults("queues: faults", (test) => {
   for (const layout of ["kazoo", "curator"] as const) {
     test(`${layout}: an offer whose reply was lost makes one item`, ({ proxy, root, zk }) =>
       Effect.gen(function*() {
@@ -86,23 +88,20 @@ describe.skipIf(shared === undefined)("queues: faults", () => {
     zk
   }) =>
     Effect.gen(function*() {
-      for (const lost of [false, true]) {
-        for (let index = 0, reached = true; reached; index++) {
-          const path = `${root}/queue-${lost}-${index}`
+      const requests = yield* interruptedAtEveryRequest(proxy, (name, interrupted) =>
+        Effect.gen(function*() {
+          const path = `${root}/queue-${name}`
           yield* Effect.scoped(Effect.gen(function*() {
             const queue = yield* queueOf(witness, path)
             yield* queue.offer("first")
             yield* queue.offer("second")
           }))
           let taken: Uint8Array | undefined
-          reached = yield* interruptedAt(
-            proxy,
-            index,
+          yield* interrupted(
             Effect.scoped(Effect.flatMap(queueOf(zk, path), (queue) =>
               Effect.map(queue.take, (item) => {
                 taken = item
-              }))),
-            lost
+              })))
           )
           yield* eventually(Effect.map(witness.getChildren(root), (names) =>
             names.every((name) => !name.includes("ledger"))))
@@ -112,9 +111,8 @@ describe.skipIf(shared === undefined)("queues: faults", () => {
           if (taken === undefined) {
             assert.strictEqual(text((yield* witness.get(`${path}/entry-100-0000000000`)).data), "first")
           }
-          if (!reached) assert.isAbove(index, 3)
-        }
-      }
+        }))
+      assert.isAbove(requests, 3)
     }))
 
   test("takers go on in a new session", (there) =>
@@ -127,43 +125,29 @@ describe.skipIf(shared === undefined)("queues: faults", () => {
       yield* Effect.flatMap(queueOf(witness, `${root}/queue`), (queue) => queue.offerAll(["a", "b"]))
       const items = yield* Effect.forEach(takers, (taker) => Fiber.join(taker))
       assert.deepStrictEqual(items.map(text).toSorted(), ["a", "b"])
-    }), 1000)
+    }), brief)
 
-  test("a take that lost its reply and its session names the item", ({ proxy, root, witness, zk }) =>
+  test("a take that lost its reply and its session names the item", (there) =>
     Effect.gen(function*() {
+      const { root, zk } = there
       const queue = yield* queueOf(zk, `${root}/queue`)
       yield* queue.offer("a")
-      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
-      const fault = loseReply(proxy, isMulti)
-      const take = yield* Effect.forkChild(Effect.flip(queue.take), { startImmediately: true })
-      yield* proxy.until(() => fault.lost() === 1)
-      yield* proxy.refuse(true)
-      yield* Fiber.join(expired)
-      yield* eventually(Effect.map(witness.getChildren(root), (names) => names.length === 1))
-      yield* proxy.refuse(false)
-      const error = yield* Fiber.join(take)
+      const error = yield* lostWithSession(there, "reply", Effect.flip(queue.take))
       assert.strictEqual(error._tag, "ItemInDoubt")
       if (error._tag === "ItemInDoubt") {
         assert.strictEqual(text(error.data), "a")
         assert.strictEqual(error.path, `${root}/queue/entry-100-0000000000`)
       }
-    }), 1000)
+    }), brief)
 
-  test("an offer that lost its reply and its session says so", ({ proxy, root, witness, zk }) =>
+  test("an offer that lost its reply and its session says so", (there) =>
     Effect.gen(function*() {
+      const { root, zk } = there
       const queue = yield* queueOf(zk, `${root}/queue`)
-      const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
-      const fault = loseReply(proxy, isMulti)
-      const offer = yield* Effect.forkChild(Effect.flip(queue.offer("a")), { startImmediately: true })
-      yield* proxy.until(() => fault.lost() === 1)
-      yield* proxy.refuse(true)
-      yield* Fiber.join(expired)
-      yield* eventually(Effect.map(witness.getChildren(root), (names) => names.length === 1))
-      yield* proxy.refuse(false)
-      const error = yield* Fiber.join(offer)
+      const error = yield* lostWithSession(there, "reply", Effect.flip(queue.offer("a")))
       assert.isTrue(error._tag === "ConnectionError" && error.outcome === "Unknown")
       assert.strictEqual(yield* queue.size, 1)
-    }), 1000)
+    }), brief)
 
   test("takers end when the client does", ({ proxy, root }) =>
     Effect.gen(function*() {

@@ -1,14 +1,21 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as References from "effect/References"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SetPartitioner from "../../src/recipe/SetPartitioner.ts"
 import { record } from "../../src/testing/Recording.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { connect, shared } from "../support/Clients.ts"
-import { atEveryRequest, cutAt, eventually, expire, interruptedAt, type World, world } from "../support/Faults.ts"
+import { connect } from "../support/Clients.ts"
+import {
+  atEveryRequest,
+  brief,
+  cutAt,
+  eventually,
+  expire,
+  faults,
+  interruptedAtEveryRequest,
+  type World
+} from "../support/Faults.ts"
 import { onEveryServer } from "./servers.ts"
 import { setPartitioner } from "./setPartitioner.ts"
 
@@ -21,13 +28,6 @@ const memberOf = (zk: World["zk"], path: string, identifier: string) =>
     zk
   )
 
-const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>, sessionTimeout = 4000) =>
-  it.live(title, () =>
-    Effect.flatMap(world({ sessionTimeout }), body).pipe(
-      // Lost connections are what these tests are about.
-      Effect.provideService(References.MinimumLogLevel, "Error")
-    ), 60_000)
-
 /** What is left of members and locks. */
 const leftovers = ({ witness }: World, path: string) =>
   Effect.gen(function*() {
@@ -37,7 +37,7 @@ const leftovers = ({ witness }: World, path: string) =>
     return found.flat()
   })
 
-describe.skipIf(shared === undefined)("set partitioner: faults", () => {
+faults("set partitioner: faults", (test) => {
   test("a reply lost at any request", (there) =>
     Effect.gen(function*() {
       const requests = yield* atEveryRequest((index) =>
@@ -53,20 +53,14 @@ describe.skipIf(shared === undefined)("set partitioner: faults", () => {
 
   test("interrupted at any request, with and without its reply, leaves neither member nor lock", (there) =>
     Effect.gen(function*() {
-      for (const lost of [false, true]) {
-        for (let index = 0, reached = true; reached; index++) {
-          const path = `${there.root}/work-${lost}-${index}`
+      const requests = yield* interruptedAtEveryRequest(there.proxy, (name, interrupted) =>
+        Effect.gen(function*() {
+          const path = `${there.root}/work-${name}`
           const { partition } = yield* memberOf(there.zk, path, "me")
-          reached = yield* interruptedAt(
-            there.proxy,
-            index,
-            Stream.runDrain(Stream.takeUntil(partition, (items) => items.length === 2)),
-            lost
-          )
+          yield* interrupted(Stream.runDrain(Stream.takeUntil(partition, (items) => items.length === 2)))
           yield* eventually(Effect.map(leftovers(there, path), (names) => names.length === 0))
-          if (!reached) assert.isAbove(index, 10)
-        }
-      }
+        }))
+      assert.isAbove(requests, 10)
     }))
 
   test("goes on in a new session, and lets go of what it had", (there) =>
@@ -80,7 +74,7 @@ describe.skipIf(shared === undefined)("set partitioner: faults", () => {
       const [member] = yield* there.witness.getChildren(`${there.root}/party`)
       const { stat } = yield* there.witness.get(`${there.root}/party/${member}`)
       assert.strictEqual(stat.ephemeralOwner, id)
-    }), 1000)
+    }), brief)
 
   test("ends when the client does", (there) =>
     Effect.gen(function*() {

@@ -169,7 +169,7 @@ const survives = (world: World, seed: number, options: { readonly times: number;
     yield* Fiber.interrupt(listening)
   })
 
-describe.skipIf(shared === undefined)("a tree cache while the connection is cut and somebody writes", () => {
+describe.skipIf(shared === undefined).concurrent("a tree cache while the connection is cut and somebody writes", () => {
   for (const seed of [1, 2, 3, 4, 5, 6]) {
     test(`equals the tree in the end, and so do its changes (seed ${seed})`, (world) =>
       survives(world, seed, { times: seed > 3 ? 12 : 30, expiries: seed > 3 }), { sessionTimeout: seed > 3 ? "1 second" : "10 seconds" })

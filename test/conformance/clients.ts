@@ -24,13 +24,13 @@ export const now = <A, E, R>(zk: Service, read: Effect.Effect<A, E, R>) => Effec
 export const tests = (connect: Connect) => {
   const client: World["client"] = (settings) =>
     Effect.map(Layer.build(Layer.fresh(connect(settings))), Context.get(ZooKeeper))
-  return <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope>) =>
+  return <E>(title: string, body: (world: World) => Effect.Effect<void, E, Scope.Scope | ZooKeeper>) =>
     it.live(title, () =>
       Effect.gen(function*() {
         const zk = yield* client()
         const other = yield* client()
         const root = yield* zk.create(`/recipes-${globalThis.crypto.randomUUID()}`)
-        yield* Effect.scoped(body({ zk, other, client, root }))
-        yield* zk.deleteRecursive(root)
+        yield* Effect.scoped(of(zk, body({ zk, other, client, root })))
+        yield* Effect.catchTag(zk.deleteRecursive(root), "NoNode", () => Effect.void)
       }), 30_000)
 }

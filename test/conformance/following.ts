@@ -1,61 +1,38 @@
 /** What typed znodes and watches with a function promise, whatever server is behind the layer. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
+import { assert, describe } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomUUID } from "node:crypto"
 import * as ChildrenWatch from "../../src/recipe/ChildrenWatch.ts"
 import * as DataWatch from "../../src/recipe/DataWatch.ts"
 import * as PatientChildrenWatch from "../../src/recipe/PatientChildrenWatch.ts"
 import * as Transaction from "../../src/Transaction.ts"
 import * as TypedZnode from "../../src/TypedZnode.ts"
-import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import type { Connect } from "../../src/testing/Connect.ts"
 import { record, text } from "../../src/testing/Recording.ts"
+import { tests } from "./clients.ts"
 
 const Limits = Schema.Struct({ connections: Schema.Int, until: Schema.Date })
 
-/** The behaviours against the servers of a layer; each build of it is another client. */
-export const following = (
-  name: string,
-  layer: (settings?: Partial<Options>) => Layer.Layer<ZooKeeper, OperationError>
-): void => {
-  const client = Effect.map(Layer.build(Layer.fresh(layer())), (context) => Context.get(context, ZooKeeper))
-
-  const test = <E>(
-    title: string,
-    body: (world: {
-      readonly zk: Service
-      readonly changer: Service
-      /** A znode of this test alone. */
-      readonly root: string
-    }) => Effect.Effect<void, E, Scope.Scope | ZooKeeper>
-  ) =>
-    it.live(title, () =>
-      Effect.gen(function*() {
-        const changer = yield* client
-        const root = yield* changer.create(`/following-${randomUUID()}`)
-        yield* Effect.addFinalizer(() => Effect.ignore(changer.deleteRecursive(root)))
-        const zk = yield* client
-        yield* Effect.provideService(body({ zk, changer, root }), ZooKeeper, zk)
-      }))
+/** The behaviours against a server; each connection is another client. */
+export const following = (name: string, connect: Connect): void => {
+  const test = tests(connect)
 
   describe(`${name}: TypedZnode`, () => {
-    test("values are JSON by their Schema", ({ changer, root }) =>
+    test("values are JSON by their Schema", ({ other, root }) =>
       Effect.gen(function*() {
         const limits = TypedZnode.make(`${root}/limits`, Limits)
         const until = new Date("2030-01-01T00:00:00Z")
         assert.strictEqual((yield* Effect.flip(limits.get))._tag, "NoNode")
         yield* limits.create({ connections: 1, until }, { mode: "ephemeral" })
         assert.deepStrictEqual(
-          text(Option.some(yield* changer.get(limits.path))),
+          text(Option.some(yield* other.get(limits.path))),
           Option.some(`{"connections":1,"until":"2030-01-01T00:00:00.000Z"}`)
         )
         assert.deepStrictEqual((yield* limits.get).value, { connections: 1, until })
@@ -74,7 +51,7 @@ export const following = (
         assert.strictEqual(yield* Effect.flip(limits.update(() => Effect.fail("no" as const))), "no")
       }))
 
-    test("what does not fit is typed, and does not hide what follows", ({ changer, root }) =>
+    test("what does not fit is typed, and does not hide what follows", ({ other, root }) =>
       Effect.gen(function*() {
         const limits = TypedZnode.make(root, Limits)
         const invalid = yield* Effect.flip(limits.set({ connections: 0.5, until: new Date(0) }))
@@ -83,7 +60,7 @@ export const following = (
         const changes = yield* record(Stream.provideService(limits.changes, ZooKeeper, zk))
         const results = yield* record(Stream.provideService(limits.results, ZooKeeper, zk))
         for (const garbage of ["", "{", `{"connections":"1"}`, new Uint8Array([0xff])]) {
-          yield* changer.set(root, garbage)
+          yield* other.set(root, garbage)
           const error = yield* Effect.flip(limits.get)
           assert.isTrue(error._tag === "InvalidData" && error.path === root)
         }
@@ -92,21 +69,21 @@ export const following = (
         const fits = yield* results.upTo((result) =>
           Result.isSuccess(result) && Option.exists(result.success, ({ value }) => value.connections === 7))
         assert.isTrue(fits.slice(0, -1).every(Result.isFailure))
-        yield* changer.delete(root)
+        yield* other.delete(root)
         yield* results.upTo((result) => Result.isSuccess(result) && Option.isNone(result.success))
       }))
 
-    test("other forms than JSON", ({ changer, root }) =>
+    test("other forms than JSON", ({ other, root }) =>
       Effect.gen(function*() {
         const raw = TypedZnode.fromBytes(root, Schema.Uint8Array)
         yield* raw.set(new Uint8Array([1, 2]))
-        assert.deepStrictEqual([...(yield* changer.get(root)).data], [1, 2])
+        assert.deepStrictEqual([...(yield* other.get(root)).data], [1, 2])
         assert.deepStrictEqual([...(yield* raw.get).value], [1, 2])
       }))
   })
 
   describe(`${name}: watches with a function`, () => {
-    test("DataWatch: now and at every change, with what happened, until it says so", ({ changer, root }) =>
+    test("DataWatch: now and at every change, with what happened, until it says so", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         const calls = yield* Queue.unbounded<string>()
@@ -117,35 +94,35 @@ export const following = (
             return data !== "end"
           })))
         assert.strictEqual(yield* Queue.take(calls), "first nothing")
-        yield* changer.create(path, "1")
+        yield* other.create(path, "1")
         assert.strictEqual(yield* Queue.take(calls), "NodeCreated 1")
-        yield* changer.set(path, "2")
+        yield* other.set(path, "2")
         assert.strictEqual(yield* Queue.take(calls), "NodeDataChanged 2")
-        yield* changer.delete(path)
+        yield* other.delete(path)
         assert.strictEqual(yield* Queue.take(calls), "NodeDeleted nothing")
-        yield* changer.create(path, "end")
+        yield* other.create(path, "end")
         assert.strictEqual(yield* Queue.take(calls), "NodeCreated end")
         yield* Fiber.join(watching)
         yield* DataWatch.run(path, () => Effect.succeed(false))
         assert.strictEqual(yield* Effect.flip(DataWatch.run(path, () => Effect.fail("mine"))), "mine")
       }))
 
-    test("DataWatch: runExisting ends with the znode, or at once without one", ({ changer, root }) =>
+    test("DataWatch: runExisting ends with the znode, or at once without one", ({ other, root }) =>
       Effect.gen(function*() {
         const seen: Array<number> = []
         const called = yield* Deferred.make<void>()
         const see = DataWatch.runExisting(`${root}/a`, ({ stat }) =>
           Effect.andThen(Effect.sync(() => seen.push(stat.version)), Effect.asVoid(Deferred.succeed(called, undefined))))
         yield* see
-        yield* changer.create(`${root}/a`)
+        yield* other.create(`${root}/a`)
         const watching = yield* Effect.forkChild(see)
         yield* Deferred.await(called)
-        yield* changer.delete(`${root}/a`)
+        yield* other.delete(`${root}/a`)
         yield* Fiber.join(watching)
         assert.deepStrictEqual(seen, [0])
       }))
 
-    test("ChildrenWatch: now and at every change, and a missing znode does not end it", ({ changer, root }) =>
+    test("ChildrenWatch: now and at every change, and a missing znode does not end it", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         const calls = yield* Queue.unbounded<string>()
@@ -158,16 +135,16 @@ export const following = (
             return !Option.exists(state, ({ children }) => children.includes("end"))
           }), { allowSessionLost: false }))
         assert.strictEqual(yield* Queue.take(calls), "nothing")
-        yield* changer.create(path)
+        yield* other.create(path)
         assert.strictEqual(yield* Queue.take(calls), "[]")
-        yield* changer.create(`${path}/x`)
+        yield* other.create(`${path}/x`)
         assert.strictEqual(yield* Queue.take(calls), "[x]")
-        yield* changer.create(`${path}/end`)
+        yield* other.create(`${path}/end`)
         assert.strictEqual(yield* Queue.take(calls), "[end,x]")
         yield* Fiber.join(watching)
       }))
 
-    test("PatientChildrenWatch: only when they are quiet, then tells that they are not", ({ changer, root }) =>
+    test("PatientChildrenWatch: only when they are quiet, then tells that they are not", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         const timeBoundary = "300 millis"
@@ -175,14 +152,14 @@ export const following = (
           startImmediately: true
         })
         // At once: no pause between them can be taken for quiet.
-        yield* changer.transaction([
+        yield* other.transaction([
           Transaction.create(path),
           ...[0, 1, 2, 3, 4].map((index) => Transaction.create(`${path}/${index}`))
         ])
         const quiet = yield* Fiber.join(waiting)
         assert.strictEqual(quiet.children.length, 5)
         const changed = yield* Effect.forkChild(quiet.changed, { startImmediately: true })
-        yield* changer.delete(`${path}/0`)
+        yield* other.delete(`${path}/0`)
         yield* Fiber.join(changed)
         // Who asks later is told at once.
         yield* quiet.changed
@@ -190,8 +167,8 @@ export const following = (
           Stream.provideService(PatientChildrenWatch.changes(path, { timeBoundary: 1 }), ZooKeeper, yield* ZooKeeper)
         )
         assert.strictEqual((yield* states.next).children.length, 4)
-        yield* changer.deleteRecursive(path)
-        yield* changer.create(path)
+        yield* other.deleteRecursive(path)
+        yield* other.create(path)
         assert.isTrue((yield* states.upTo(({ children }) => children.length === 0)).length > 0)
       }))
   })

@@ -1,59 +1,31 @@
 /** What a node that stays promises, whatever server is behind the layer. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomUUID } from "node:crypto"
 import * as Acl from "../../src/Acl.ts"
 import * as PersistentNode from "../../src/recipe/PersistentNode.ts"
-import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import type { Connect } from "../../src/testing/Connect.ts"
 import { record, text } from "../../src/testing/Recording.ts"
+import { tests } from "./clients.ts"
 
 const { none, some } = Option
 
 const until = (node: PersistentNode.PersistentNode, tag: PersistentNode.State["_tag"]) =>
   Stream.runHead(Stream.filter(node.states, (state) => state._tag === tag))
 
-/** The behaviours against the servers of a layer; each build of it is another client. */
-export const persistentNode = (
-  name: string,
-  layer: (settings?: Partial<Options>) => Layer.Layer<ZooKeeper, OperationError>
-): void => {
-  const client = (settings?: Partial<Options>) =>
-    Effect.map(Layer.build(Layer.fresh(layer(settings))), (context) => Context.get(context, ZooKeeper))
+/** The behaviours against a server; each connection is another client. */
+export const persistentNode = (name: string, connect: Connect): void => {
+  const test = tests(connect)
 
-  const test = <E>(
-    title: string,
-    body: (world: {
-      readonly zk: Service
-      readonly other: Service
-      /** A znode of this test alone. */
-      readonly root: string
-      readonly make: (path: string, data?: string, options?: PersistentNode.Options) => Effect.Effect<
-        PersistentNode.PersistentNode,
-        PersistentNode.PersistentNodeError,
-        Scope.Scope
-      >
-    }) => Effect.Effect<void, E, Scope.Scope>
-  ) =>
-    it.live(title, () =>
-      Effect.gen(function*() {
-        const other = yield* client()
-        const root = yield* other.create(`/stays-${randomUUID()}`)
-        yield* Effect.addFinalizer(() => Effect.ignore(other.deleteRecursive(root)))
-        const zk = yield* client()
-        const make = (path: string, data?: string, options?: PersistentNode.Options) =>
-          Effect.provideService(PersistentNode.make(path, data, options), ZooKeeper, zk)
-        yield* body({ zk, other, root, make })
-      }))
+  const { make } = PersistentNode
 
   describe(`${name}: PersistentNode`, () => {
-    test("is there as long as its scope, with missing parents", ({ make, other, root, zk }) =>
+    test("is there as long as its scope, with missing parents", ({ other, root, zk }) =>
       Effect.gen(function*() {
         const path = `${root}/some/where`
         yield* Effect.scoped(Effect.gen(function*() {
@@ -67,7 +39,7 @@ export const persistentNode = (
         assert.deepStrictEqual(yield* other.exists(path), none())
       }))
 
-    test("is restored when it was deleted or overwritten", ({ make, other, root }) =>
+    test("is restored when it was deleted or overwritten", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         const states = yield* record(Stream.map(other.changes(path), text))
@@ -87,7 +59,7 @@ export const persistentNode = (
         yield* until(node, "Present")
       }))
 
-    test("nothing is written where everything is right", ({ make, other, root }) =>
+    test("nothing is written where everything is right", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         const node = yield* make(path, "mine")
@@ -97,7 +69,7 @@ export const persistentNode = (
         assert.deepStrictEqual((yield* other.get(path)).stat, before)
       }))
 
-    test("set writes, and the data survives a deletion", ({ make, other, root }) =>
+    test("set writes, and the data survives a deletion", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         const node = yield* make(path, "1")
@@ -107,7 +79,7 @@ export const persistentNode = (
         yield* Stream.runHead(Stream.filter(other.changes(path), (znode) => Option.contains(text(znode), "4")))
       }))
 
-    test("data that the server does not take is refused, and the node stays", ({ make, other, root }) =>
+    test("data that the server does not take is refused, and the node stays", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         const node = yield* make(path, "1")
@@ -117,7 +89,7 @@ export const persistentNode = (
         assert.deepStrictEqual(text(some(yield* other.get(path))), some("2"))
       }))
 
-    test("a znode of somebody else is waited for, and never touched", ({ make, other, root }) =>
+    test("a znode of somebody else is waited for, and never touched", ({ other, root }) =>
       Effect.gen(function*() {
         for (const mode of ["ephemeral", "persistent"] as const) {
           const path = `${root}/${mode}`
@@ -133,7 +105,7 @@ export const persistentNode = (
         }
       }))
 
-    test("interrupted while it waits it leaves what is there alone", ({ make, other, root }) =>
+    test("interrupted while it waits it leaves what is there alone", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         yield* other.create(path, "theirs")
@@ -146,7 +118,7 @@ export const persistentNode = (
         assert.deepStrictEqual(yield* other.exists(path), none())
       }))
 
-    test("who waits for it when its scope closes, or later, is interrupted", ({ make, other, root }) =>
+    test("who waits for it when its scope closes, or later, is interrupted", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         yield* other.create(path, "theirs")
@@ -160,7 +132,7 @@ export const persistentNode = (
         assert.deepStrictEqual(yield* other.exists(`${root}/b`), none())
       }))
 
-    test("replace takes the place at the beginning, and only then", ({ make, other, root }) =>
+    test("replace takes the place at the beginning, and only then", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
         yield* other.create(path, "theirs", { mode: "ephemeral" })
@@ -180,7 +152,7 @@ export const persistentNode = (
         assert.strictEqual(after.stat.czxid, before.czxid)
       }))
 
-    test("a sequential node keeps its name", ({ make, other, root }) =>
+    test("a sequential node keeps its name", ({ other, root }) =>
       Effect.gen(function*() {
         for (const mode of ["ephemeralSequential", "persistentSequential"] as const) {
           const parent = yield* other.create(`${root}/${mode}`)
@@ -197,14 +169,14 @@ export const persistentNode = (
         }
       }))
 
-    test("a persistent node goes with its scope, unless it shall stay", ({ make, other, root }) =>
+    test("a persistent node goes with its scope, unless it shall stay", ({ other, root }) =>
       Effect.gen(function*() {
         yield* Effect.scoped(make(`${root}/goes`, "", { mode: "persistent" }))
         yield* Effect.scoped(make(`${root}/stays`, "", { mode: "persistent", onClose: "keep" }))
         assert.deepStrictEqual(yield* other.getChildren(root), ["stays"])
       }))
 
-    test("what cannot be repaired fails it, typed, without a loop", ({ make, other, root }) =>
+    test("what cannot be repaired fails it, typed, without a loop", ({ other, root }) =>
       Effect.gen(function*() {
         const shut = yield* other.create(`${root}/shut`, "", { acl: Acl.readUnsafe })
         const error = yield* Effect.flip(Effect.scoped(make(`${shut}/a`)))
@@ -226,7 +198,7 @@ export const persistentNode = (
         assert.strictEqual((yield* Effect.flip(node.set("x")))._tag, "NoAuth")
       }))
 
-    test("ends, set included, when the client is closed", ({ other, root }) =>
+    test("ends, set included, when the client is closed", ({ client, other, root }) =>
       Effect.gen(function*() {
         const scope = yield* Scope.make()
         const zk = yield* Scope.provide(client(), scope)

@@ -1,19 +1,18 @@
 /** What a service registry promises, whatever server is behind the layer. */
-import { assert, describe, it } from "@effect/vitest"
-import * as Context from "effect/Context"
+import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { randomUUID } from "node:crypto"
 import * as ServiceRegistry from "../../src/recipe/ServiceRegistry.ts"
-import { type OperationError, type Options, type Service, ZooKeeper } from "../../src/ZooKeeper.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import type { Connect } from "../../src/testing/Connect.ts"
 import { record } from "../../src/testing/Recording.ts"
+import { tests } from "./clients.ts"
 
 const decoder = new TextDecoder()
 
@@ -25,31 +24,12 @@ const ids = (instances: ReadonlyArray<{ readonly id: string }>): string => insta
 const picks = (provider: ServiceRegistry.Provider<number>, count: number) =>
   Effect.map(Effect.replicateEffect(provider.get, count), ids)
 
-/** The behaviours against the servers of a layer; each build of it is another client. */
-export const serviceRegistry = (
-  name: string,
-  layer: (settings?: Partial<Options>) => Layer.Layer<ZooKeeper, OperationError>
-): void => {
-  const client = Effect.map(Layer.build(Layer.fresh(layer())), (context) => Context.get(context, ZooKeeper))
-
-  const test = <E>(
-    title: string,
-    body: (world: {
-      readonly zk: Service
-      /** A znode of this test alone. */
-      readonly root: string
-    }) => Effect.Effect<void, E, Scope.Scope | ZooKeeper>
-  ) =>
-    it.live(title, () =>
-      Effect.gen(function*() {
-        const zk = yield* client
-        const root = yield* zk.create(`/services-${randomUUID()}`)
-        yield* Effect.addFinalizer(() => Effect.ignore(zk.deleteRecursive(root)))
-        yield* Effect.provideService(body({ zk, root }), ZooKeeper, yield* client)
-      }))
+/** The behaviours against a server; each connection is another client. */
+export const serviceRegistry = (name: string, connect: Connect): void => {
+  const test = tests(connect)
 
   describe(`${name}: ServiceRegistry`, () => {
-    test("writes Curator's bytes", ({ root, zk }) =>
+    test("writes Curator's bytes", ({ other, root }) =>
       Effect.gen(function*() {
         const registry = ServiceRegistry.make(root, Schema.String)
         const { instance, path } = yield* registry.register({
@@ -62,7 +42,7 @@ export const serviceRegistry = (
         const { registrationTimeUTC } = yield* instance
         assert.strictEqual(path, `${root}/svc/i1`)
         assert.strictEqual(
-          decoder.decode((yield* zk.get(path)).data),
+          decoder.decode((yield* other.get(path)).data),
           `{"name":"svc","id":"i1","address":"h","port":80,"sslPort":null,"payload":"p","registrationTimeUTC":${registrationTimeUTC},"serviceType":"DYNAMIC","uriSpec":null}`
         )
         const full = yield* ServiceRegistry.make(root, Weighted, { payloadClass: "com.acme.Weighted" }).register({
@@ -75,14 +55,14 @@ export const serviceRegistry = (
           enabled: false
         })
         assert.strictEqual(
-          decoder.decode((yield* zk.get(full.path)).data),
+          decoder.decode((yield* other.get(full.path)).data),
           `{"name":"svc","id":"i2","address":null,"port":null,"sslPort":443,"payload":{"@class":"com.acme.Weighted","weight":1,"tags":["a"]},"registrationTimeUTC":${
             (yield* full.instance).registrationTimeUTC
           },"serviceType":"STATIC","uriSpec":{"parts":[{"value":"http://","variable":false},{"value":"address","variable":true}]},"enabled":false}`
         )
       }))
 
-    test("changes tell nothing twice", ({ root, zk }) =>
+    test("changes tell nothing twice", ({ other, root }) =>
       Effect.gen(function*() {
         const registry = ServiceRegistry.make(root, Schema.String)
         const changes = yield* record(
@@ -90,17 +70,17 @@ export const serviceRegistry = (
         )
         yield* changes.next
         // The service is there, without instances; then with one that is no instance; then with one.
-        yield* zk.create(`${root}/svc`)
-        yield* zk.create(`${root}/svc/wrong`, "{}")
+        yield* other.create(`${root}/svc`)
+        yield* other.create(`${root}/svc/wrong`, "{}")
         yield* registry.register({ name: "svc", id: "i1" })
         yield* changes.upTo(({ length }) => length === 1)
         assert.deepStrictEqual(changes.seen.map(({ length }) => length), [0, 1])
       }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")))
 
-    test("reads what Curator writes, Java's types included, and leaves out what it cannot read", ({ root, zk }) =>
+    test("reads what Curator writes, Java's types included, and leaves out what it cannot read", ({ other, root }) =>
       Effect.gen(function*() {
         const registry = ServiceRegistry.make(root, Weighted)
-        const put = (id: string, json: string) => zk.create(`${root}/svc/${id}`, json, { makeParents: true })
+        const put = (id: string, json: string) => other.create(`${root}/svc/${id}`, json, { makeParents: true })
         yield* put(
           "typed",
           `{"name":"svc","id":"typed","address":"h","port":80,"sslPort":null,"payload":{"@class":"com.acme.W","weight":["java.lang.Long",5],"tags":["java.util.ArrayList",["a","b"]]},"registrationTimeUTC":5,"serviceType":"PERMANENT","uriSpec":null,"enabled":true,"new":1}`
@@ -143,13 +123,13 @@ export const serviceRegistry = (
         assert.deepStrictEqual((yield* plain.instances("own"))[0]?.payload, ["java.lang.Long", 5])
       }))
 
-    test("kinds of instances live as long as they say", ({ root, zk }) =>
+    test("kinds of instances live as long as they say", ({ other, root }) =>
       Effect.gen(function*() {
         const registry = ServiceRegistry.make(root, Schema.Unknown)
         const scope = yield* Scope.make()
         for (const serviceType of ["DYNAMIC", "DYNAMIC_SEQUENTIAL", "STATIC", "PERMANENT"] as const) {
           const { path } = yield* Scope.provide(registry.register({ name: "svc", id: serviceType, serviceType }), scope)
-          const { ephemeralOwner } = (yield* zk.get(path)).stat
+          const { ephemeralOwner } = (yield* other.get(path)).stat
           assert.strictEqual(ephemeralOwner !== 0n, serviceType.startsWith("DYNAMIC"))
           if (serviceType === "DYNAMIC_SEQUENTIAL") assert.match(path, /\/DYNAMIC_SEQUENTIAL\d{10}$/)
         }
@@ -185,13 +165,13 @@ export const serviceRegistry = (
         yield* changes.upTo((state) => state === "one=11")
       }))
 
-    test("an instance replaces the one with its id that a crash has left", ({ root, zk }) =>
+    test("an instance replaces the one with its id that a crash has left", ({ other, root }) =>
       Effect.gen(function*() {
         const registry = ServiceRegistry.make(root, Schema.Finite)
         const before = yield* Effect.provideService(
           registry.register({ name: "svc", id: "same", payload: 1 }),
           ZooKeeper,
-          zk
+          other
         )
         yield* registry.register({ name: "svc", id: "same", payload: 2 })
         assert.strictEqual((yield* registry.instances("svc"))[0]?.payload, 2)

@@ -43,6 +43,8 @@ export class Holding {
   readonly holds: Array<Hold> = []
   private readonly run: Run
   private readonly writers = new Map<string, Hold>()
+  /** Znodes that were meddled with, and when first. */
+  private readonly deleted = new Map<string, number>()
 
   constructor(run: Run) {
     this.run = run
@@ -61,18 +63,39 @@ export class Holding {
       const { isStrict, weight = 1, what } = manner
       const hold: Hold = { client: participant.index, grant, isStrict, what, weight, from, until: from }
       this.holds.push(hold)
-      const end = from + randomness.between(0, randomness.pick([30, 300, 300, 1.5 * sessionTimeout]))
+      const end = from + randomness.between(0, randomness.pick([30, 300, 300, 2.5 * sessionTimeout]))
+      // Relies on being interrupted, and on nothing else.
+      const isBlind = manner.isProtected && this.isCalm && randomness.chance(0.5)
       const step = randomness.pick([10, 50, 0.2 * sessionTimeout])
       while (true) {
         // A belief that is gone does not come back: what holds after asking held before.
         const at = loop.now
-        if (yield* grant.isValid) hold.until = at
-        else if (manner.isProtected) yield* this.awaitEnd(participant, grant)
+        if (yield* isBlind ? participant.zk.isAlive : grant.isValid) hold.until = at
+        else if (manner.isProtected) return yield* this.awaitEnd(participant, grant)
         else return
         if (loop.now >= end) return
-        if (randomness.chance(0.3)) yield* this.write(hold)
-        else if (randomness.chance(0.04)) loop.stall(randomness.between(0, 1.5 * sessionTimeout))
+        if (!isBlind && randomness.chance(0.3)) yield* this.write(hold)
+        else if (!this.isCalm && !participant.isOver && randomness.chance(0.04)) loop.stall(randomness.between(0, 1.5 * sessionTimeout))
         else yield* Effect.sleep(randomness.between(0, step))
+      }
+    })
+
+  /** Where a process may stand still, what is due comes late: nobody but the clock can tell at once. */
+  private get isCalm(): boolean {
+    const { stall, suspend, wallClock } = this.run.faults.every
+    return stall === Infinity && suspend === Infinity && wallClock === Infinity
+  }
+
+  /** Somebody who deletes what is not theirs. */
+  readonly meddle = (participant: Participant, directory: string): Effect.Effect<void> =>
+    Effect.gen({ self: this }, function*() {
+      const { randomness, zk } = participant
+      while (!participant.isOver) {
+        yield* Effect.sleep(randomness.between(100, 1500))
+        const [first] = this.holds.flatMap(({ grant, until }) => until > participant.loop.now - 1000 ? [grant.path] : []).toReversed()
+        if (first === undefined || !first.startsWith(directory)) continue
+        if (!this.deleted.has(first)) this.deleted.set(first, participant.loop.now)
+        yield* Effect.ignore(zk.delete(first))
       }
     })
 
@@ -91,12 +114,16 @@ export class Holding {
     })
   }
 
-  /** The belief of those who could not know that their session had ended is no belief against them. */
+  /** The belief of those who could not know that their session or znode had ended is no belief against them. */
   private get believed(): ReadonlyArray<Hold> {
     const { ensemble, faults } = this.run
-    const isCut = faults.every.isolate !== Infinity
+    // A server that is cut off, or behind, answers for sessions that have expired.
+    const isCut = faults.every.isolate !== Infinity || faults.members > 1 && faults.lag > 0
     const ends = new Map(ensemble.ended.map((end) => [end.session, end] as const))
     return this.holds.flatMap((hold) => {
+      const deletedAt = this.deleted.get(hold.grant.path) ?? Infinity
+      if (deletedAt <= hold.from) return []
+      if (deletedAt < hold.until) return [{ ...hold, until: deletedAt }]
       const end = ends.get(hold.grant.sessionId)
       if (end === undefined || end.how === "closed" || end.how === "expired" && (hold.isStrict || !isCut)) return [hold]
       return end.at <= hold.from ? [] : [{ ...hold, until: Math.min(hold.until, end.at) }]
@@ -198,6 +225,12 @@ export const checkNothingLeft = (run: Run, directories: ReadonlyArray<string>, i
     const left = server.watches.filter(({ path }) => directories.some((each) => path === each || path.startsWith(`${each}/`)))
     if (left.length > 0) run.violation("W8", `watches left at zk${index}: ${left.map(({ path }) => path).join()}`)
   })
+}
+
+/** Nothing that a recipe keeps beside its path is left where nobody uses it. */
+export const checkNothingBeside = (run: Run, path: string): void => {
+  const left = [...run.ensemble.leader.server.tree.get("/")?.children ?? []].filter((name) => `/${name}`.startsWith(`${path}-__`))
+  if (left.length > 0) run.violation("M9", `left beside ${path}: ${left.join()}`)
 }
 
 /** Of those who wait no two wait for one znode. */

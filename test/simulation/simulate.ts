@@ -2,12 +2,14 @@
  * ```
  * npm run simulate -- --seeds 1000 --from 0 --workload register
  * npm run simulate -- --from 17 --seeds 1 --trace
+ * npm run simulate -- --workload lock --duration 4000      ms with faults
  * npm run simulate -- --planted
  * ```
  */
 import { parseArgs } from "node:util"
 import { bugs } from "./bugs.ts"
 import { plant } from "./Planted.ts"
+import { recipeBugs } from "./recipeBugs.ts"
 import { simulate } from "./Simulation.ts"
 import { workloadOf } from "./workloads/index.ts"
 
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     seeds: { type: "string" },
     from: { type: "string", default: "0" },
     workload: { type: "string" },
+    duration: { type: "string" },
     trace: { type: "boolean", default: false },
     planted: { type: "boolean", default: false },
     bug: { type: "string" }
@@ -30,7 +33,8 @@ const run = (count: number): number => {
   let calls = 0
   let frames = 0
   for (let seed = from; seed < from + count; seed++) {
-    const workload = workloadOf(seed, values.workload)
+    const found = workloadOf(seed, values.workload)
+    const workload = values.duration === undefined ? found : { ...found, duration: Number(values.duration) }
     const first = simulate(seed, workload, values.trace)
     const second = simulate(seed, workload)
     if (values.trace) console.log(first.trace.join("\n"), first.statistics.faults)
@@ -53,9 +57,10 @@ const run = (count: number): number => {
 const sound = (seed: number, name: string): boolean => simulate(seed, workloadOf(seed, name)).violations.length === 0
 
 const catchPlanted = async (most: number): Promise<number> => {
-  plant(bugs)
+  const all = [...bugs, ...recipeBugs]
+  plant(all)
   let escaped = 0
-  for (const bug of bugs) {
+  for (const bug of all) {
     if (values.bug !== undefined && bug.name !== values.bug) continue
     const planted: typeof import("./Simulation.ts") = await import(`./Simulation.ts?planted=${bug.name}`)
     const programs: typeof import("./workloads/index.ts") = await import(`./workloads/index.ts?planted=${bug.name}`)

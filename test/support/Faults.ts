@@ -1,6 +1,9 @@
 /** Faults at chosen requests, for recipes: replies lost, sessions ended, callers interrupted. */
+import { describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
@@ -37,6 +40,9 @@ export interface World {
   readonly root: string
 }
 
+/** Between two tries to connect: these tests lose one connection after the other, and are not about the pauses. */
+export const promptly = Schedule.spaced("20 millis")
+
 /** A client behind a proxy, one that is not, and a znode. */
 export const world = (
   options?: Partial<ZooKeeper.Options>
@@ -45,19 +51,76 @@ export const world = (
     const proxy = yield* makeProxy
     const witness = yield* ZooKeeper.make({ hosts: shared ?? sharedHost })
     const path = yield* root(witness)
-    const zk = yield* through(proxy, options)
+    const zk = yield* through(proxy, { reconnect: promptly, ...options })
     return { proxy, zk, witness, root: path }
   })
 
-/** Ends the client's session on the server while the client is cut off, and lets it come back. */
-export const expire = ({ proxy, zk }: World) =>
+/**
+ * Tests of worlds, each its own, on the shared server. They wait for sessions
+ * to end most of the time, and do so together.
+ */
+export const faults = (
+  title: string,
+  body: (
+    test: <E>(
+      title: string,
+      body: (world: World) => Effect.Effect<void, E, Scope.Scope>,
+      options?: Partial<ZooKeeper.Options>
+    ) => void
+  ) => void
+): void => {
+  describe.skipIf(shared === undefined).concurrent(title, () =>
+    body((title, body, options) =>
+      it.live(title, () =>
+        Effect.flatMap(world(options), body).pipe(
+          // Lost connections are what these tests are about.
+          Effect.provideService(References.MinimumLogLevel, "Error")
+        ), 60_000)
+    ))
+}
+
+/** For {@link faults}: a session that ends soon. */
+export const brief = { sessionTimeout: "1 second" } as const
+
+/** The client is cut off until its session has ended, and something else has been done. */
+export const expire = <A = void, E = never, R = never>(
+  { proxy, zk }: Pick<World, "proxy" | "zk">,
+  meanwhile: Effect.Effect<A, E, R> | Effect.Effect<void> = Effect.void
+) =>
   Effect.gen(function*() {
     const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
     yield* proxy.refuse(true)
     proxy.cut()
     yield* Fiber.join(expired)
+    yield* meanwhile
     yield* proxy.refuse(false)
     yield* zk.session
+  })
+
+/**
+ * Runs something whose next transaction is lost, or the reply to it, and the
+ * session with it. The server has ended it when the client comes back: a single
+ * znode is left below the root.
+ */
+export const lostWithSession = <A, E, R>(
+  { proxy, root, witness, zk }: World,
+  what: "request" | "reply",
+  effect: Effect.Effect<A, E, R>
+) =>
+  Effect.gen(function*() {
+    const expired = yield* Effect.forkChild(untilState(zk, "Expired"), { startImmediately: true })
+    let lost = 0
+    const lose = ({ opCode }: { readonly opCode: number }) =>
+      opCode === OpCode.Multi && lost++ === 0 ? { _tag: "Cut" } as const : undefined
+    if (what === "request") proxy.onRequest(lose)
+    else proxy.onReply(lose)
+    const running = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* proxy.until(() => lost > 0)
+    yield* proxy.refuse(true)
+    yield* Fiber.join(expired)
+    yield* eventually(Effect.map(witness.getChildren(root), (names) => names.length === 1))
+    yield* proxy.refuse(false)
+    return yield* Fiber.join(running)
   })
 
 /**
@@ -121,6 +184,36 @@ export const interruptedAt = <A, E, R>(
     yield* Fiber.interrupt(fiber)
     remove()
     return reached
+  })
+
+/**
+ * Rounds of something that is interrupted at a later request each time, until it
+ * runs to its end; first with the reply to it, then without. Each round has a
+ * name of its own. Returns how many requests there were, the lesser number.
+ */
+export const interruptedAtEveryRequest = <E, R>(
+  proxy: Proxy.Proxy,
+  round: (
+    name: string,
+    interrupted: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<boolean, never, R>
+  ) => Effect.Effect<void, E, R>
+): Effect.Effect<number, E, R> =>
+  Effect.gen(function*() {
+    const counts: Array<number> = []
+    for (const lost of [false, true]) {
+      for (let index = 0;; index++) {
+        let isReached = false
+        yield* round(`${lost ? "lost" : "kept"}-${index}`, (effect) =>
+          Effect.tap(interruptedAt(proxy, index, effect, lost), (reached) =>
+            Effect.sync(() => {
+              isReached = reached
+            })))
+        if (isReached) continue
+        counts.push(index)
+        break
+      }
+    }
+    return Math.min(...counts)
   })
 
 /** Completes when the condition holds; looked at again and again, for what no event tells. */

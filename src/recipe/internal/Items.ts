@@ -223,7 +223,7 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
     const attempt = (name: string): Effect.Effect<Option.Option<Item>, TakeError> =>
       Effect.gen(function*() {
         const read = yield* repeating(zk, zk.get(ZnodePath.join(path, name))).pipe(
-          Effect.map(Option.some),
+          Effect.asSome,
           Effect.catchTag("NoNode", () => Effect.succeedNone)
         )
         if (Option.isNone(read)) return Option.none()

@@ -97,7 +97,7 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
             isPossible = false
           } else if (error._tag === "BadArguments") return Effect.fail(error)
           // Otherwise the path's parent is missing, as the transaction will find as well.
-          return Effect.succeed(undefined)
+          return Effect.undefined
         })
       )
     })
@@ -138,7 +138,7 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
         ),
         Effect.catchTag("TransactionFailed", (error) => {
           // The page is gone, with its session. Nothing was applied.
-          if (error.index === operations.length) return Effect.succeed(undefined)
+          if (error.index === operations.length) return Effect.undefined
           page.isInDoubt = false
           return Effect.fail(error)
         }),

@@ -58,10 +58,16 @@ const createOrFind = <E extends { readonly _tag: string }>(
       // The server that answers now may be behind the one that was asked to create.
       yield* zk.sync(parent)
       const names = yield* zk.getChildren(parent)
-      const found = names.find((each) => each.startsWith(prefix))
-      if (found === undefined) return Option.none()
-      const foundPath = ZnodePath.join(parent, found)
-      return Option.map(yield* zk.exists(foundPath), (stat) => ({ path: foundPath, stat }))
+      let newest: Option.Option<Created> = Option.none()
+      // One of a session that was given up may still be there: the current session's is newer.
+      for (const found of names.filter((each) => each.startsWith(prefix))) {
+        const foundPath = ZnodePath.join(parent, found)
+        const stat = yield* zk.exists(foundPath)
+        if (Option.isNone(stat)) continue
+        if (Option.isSome(newest) && newest.value.stat.czxid > stat.value.czxid) continue
+        newest = Option.some({ path: foundPath, stat: stat.value })
+      }
+      return newest
     }).pipe(Effect.catchTag("NoNode", () => Effect.succeedNone))
   )
   const attempt: Effect.Effect<Created, CreateError | E> = create.pipe(

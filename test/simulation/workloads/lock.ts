@@ -18,6 +18,7 @@ export const lockWorkload: Workload = {
     run.pace = 400
     const holding = new Holding(run)
     const layout = run.randomness.pick(["kazoo", "curator"])
+    const isMeddledWith = run.randomness.chance(0.3)
     return {
       prepare: (zk) => zk.create(guarded),
       client: contending(run, {
@@ -28,6 +29,7 @@ export const lockWorkload: Workload = {
           const isStrict = options.validity === "strict"
           const use = (isProtected: boolean) => holding.user(participant, { what: path, isStrict, isProtected })
           return Effect.map(Lock.make(path, { ...options, layout }), (lock) => ({
+            ...isMeddledWith ? { background: holding.meddle(participant, path) } : {},
             attempt: Effect.suspend(() => {
               const bound = randomness.chance(0.2) ? { timeout: randomness.between(0, 3000) } : {}
               switch (randomness.below(4)) {

@@ -1,15 +1,31 @@
 /** Workloads of recipes, each to be run by its name. */
 import type { Workload } from "../Simulation.ts"
+import { barrierWorkload } from "./barrier.ts"
+import { countingWorkload } from "./counting.ts"
+import { doubleBarrierWorkload } from "./doubleBarrier.ts"
+import { electionWorkload } from "./election.ts"
+import { leaseWorkload } from "./lease.ts"
 import { lockWorkload } from "./lock.ts"
+import { lockingQueueWorkload } from "./lockingQueue.ts"
+import { multiLockWorkload } from "./multiLock.ts"
+import { partyWorkload } from "./party.ts"
+import { queueWorkload } from "./queue.ts"
 import { readWriteLockWorkload } from "./readWriteLock.ts"
 import { semaphoreWorkload } from "./semaphore.ts"
-import { electionWorkload } from "./election.ts"
-import { multiLockWorkload } from "./multiLock.ts"
+import { setPartitionerWorkload } from "./setPartitioner.ts"
 
 export const recipes: ReadonlyArray<Workload> = [
   lockWorkload,
   readWriteLockWorkload,
   semaphoreWorkload,
   electionWorkload,
-  multiLockWorkload
+  multiLockWorkload,
+  countingWorkload,
+  queueWorkload,
+  lockingQueueWorkload,
+  barrierWorkload,
+  doubleBarrierWorkload,
+  leaseWorkload,
+  setPartitionerWorkload,
+  partyWorkload
 ]

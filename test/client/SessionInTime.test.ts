@@ -1,0 +1,152 @@
+/** Moments of a session that only a clock of the test's own can hit: on the in-memory server. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, References, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as ConnectionString from "../../src/ConnectionString.ts"
+import * as ZooKeeper from "../../src/ZooKeeper.ts"
+import { ConnectionError } from "../../src/ZooKeeperError.ts"
+import { ZooKeeperTest } from "../../src/ZooKeeperTest.ts"
+
+const reasonOf = (error: unknown): string => error instanceof ConnectionError ? error.reason._tag : String(error)
+
+const scenario = <A, E>(title: string, body: (test: ZooKeeperTest["Service"]) => Effect.Effect<A, E, Scope.Scope>) =>
+  it.effect(title, () =>
+    Effect.flatMap(ZooKeeperTest, body).pipe(
+      Effect.provide(ZooKeeperTest.layerEnsemble()),
+      Effect.provideService(References.MinimumLogLevel, "Error")
+    ))
+
+describe("Session in time", () => {
+  scenario("who has waited for the connection finds the state Connected", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client()
+      assert.strictEqual((yield* zk.state)._tag, "Connected")
+      yield* test.disconnect()
+      yield* Effect.yieldNow
+      const state = yield* Effect.forkChild(Effect.andThen(zk.session, zk.state))
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(state))._tag, "Connected")
+    }))
+
+  scenario("onExpiry end: a session that expires between two attempts is followed by none", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client({ onExpiry: "end", sessionTimeout: "10 seconds" })
+      yield* test.refuseConnections()
+      yield* test.disconnect()
+      yield* TestClock.adjust("9 seconds")
+      assert.strictEqual((yield* zk.state)._tag, "Expired")
+      yield* test.heal
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* zk.state)._tag, "Expired")
+      assert.strictEqual(reasonOf(yield* Effect.flip(zk.create("/late"))), "SessionExpired")
+      assert.lengthOf((yield* test.dump).sessions, 0)
+    }))
+
+  scenario("onExpiry end: sessionEnd says so to whoever asks later, too", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client({ onExpiry: "end" })
+      yield* test.of(zk).expireSession
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual((yield* zk.state)._tag, "Expired")
+      const end = yield* Effect.forkChild(Effect.flip(zk.sessionEnd), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      assert.isDefined(end.pollUnsafe())
+      assert.strictEqual(reasonOf(yield* Fiber.join(end)), "SessionExpired")
+    }))
+
+  scenario("an identity that is added while a connection is prepared is there when addAuth has succeeded", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client()
+      yield* Effect.forkScoped(Stream.runDrain(zk.changes("/watched")), { startImmediately: true })
+      yield* test.delay("100 millis")
+      yield* TestClock.adjust("1 second")
+      yield* test.disconnect()
+      const users = Array.from({ length: 60 }, (_, at) => `user${at}`)
+      const added = []
+      for (const user of users) {
+        yield* TestClock.adjust("10 millis")
+        added.push(yield* Effect.forkChild(Effect.exit(zk.addAuth("digest", `${user}:`)), { startImmediately: true }))
+      }
+      yield* TestClock.adjust("1 second")
+      yield* test.delay(0)
+      const identities = (yield* zk.whoAmI).map(({ user }) => user)
+      for (const [at, fiber] of added.entries()) {
+        if (Exit.isSuccess(yield* Fiber.join(fiber))) assert.include(identities, users[at])
+      }
+    }))
+
+  scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client()
+      const scope = yield* Effect.scope
+      const watching = Effect.forkChild(Scope.provide(zk.getAndWatch("/"), scope), { startImmediately: true })
+      // Sent, and not yet answered.
+      yield* test.freeze("toClient")
+      const sent = yield* watching
+      yield* test.waitForRequest(({ operation }) => operation === "get")
+      yield* Fiber.interrupt(sent)
+      yield* test.thaw
+      yield* zk.sync("/")
+      assert.deepStrictEqual((yield* test.dump).watches, [])
+      // Not yet sent.
+      yield* test.refuseConnections()
+      yield* test.disconnect()
+      yield* Fiber.interrupt(yield* watching)
+      yield* test.heal
+      yield* TestClock.adjust("3 seconds")
+      yield* zk.sync("/")
+      assert.deepStrictEqual((yield* test.dump).watches, [])
+    }))
+
+  scenario("dns-srv: a client that is unusable for good looks up nothing any more", (test) =>
+    Effect.gen(function*() {
+      let lookups = 0
+      const [{ host, port }] = (yield* ConnectionString.parse(test.hosts)).hosts
+      const lookupSrv = () => Effect.sync(() => (lookups++, [{ host, port }]))
+      const zk = yield* ZooKeeper.make({ hosts: "dns-srv://zookeeper.example", lookupSrv, dial: test.dial })
+      yield* TestClock.adjust("10 minutes")
+      assert.isAtLeast(lookups, 10)
+      assert.strictEqual(reasonOf(yield* Effect.flip(zk.addAuth("unknown", ""))), "AuthFailed")
+      yield* TestClock.adjust("2 minutes")
+      const before = lookups
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(lookups, before)
+    }))
+
+  it.effect("dns-srv: bad options are refused before the name is looked up", () =>
+    Effect.gen(function*() {
+      let lookups = 0
+      const lookupSrv = () => Effect.sync(() => (lookups++, []))
+      const hosts = "dns-srv://zookeeper.example"
+      for (
+        const options of [
+          { sessionTimeout: 0 },
+          // As it may come from elsewhere: its type is right, what it says is not.
+          { requestTimeout: `${""} millis` as `${number} millis` },
+          { maxInFlight: 0 },
+          { defaultAcl: [] },
+          { auth: [{ scheme: "", credential: "user:password" }] },
+          { tls: { cert: "x" } }
+        ]
+      ) {
+        const error = yield* Effect.flip(ZooKeeper.make({ hosts, lookupSrv, ...options }))
+        assert.strictEqual(error._tag, "BadArguments")
+      }
+      assert.strictEqual(lookups, 0)
+    }))
+
+  it.effect("dns-srv: the look-up and the connection have one connectTimeout together", () =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.forkChild(Effect.flip(ZooKeeper.make({
+        hosts: "dns-srv://zookeeper.example",
+        lookupSrv: () => Effect.delay(Effect.succeed([{ host: "nowhere", port: 1 }]), "14 seconds"),
+        dial: () => Effect.never,
+        connectTimeout: "15 seconds"
+      })))
+      yield* TestClock.adjust("15 seconds")
+      assert.isDefined(fiber.pollUnsafe())
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(reasonOf(error), "Unreachable")
+      assert.include(error.message, "nowhere:1: no answer yet")
+    }))
+})

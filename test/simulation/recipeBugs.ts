@@ -1,0 +1,225 @@
+/**
+ * Bugs of recipes, each of which the simulation catches within 200 seeds. Most
+ * are bugs that some recipe of some client had.
+ */
+import type { Bug } from "./Planted.ts"
+
+const contention = "src/recipe/internal/Contention.ts"
+const grants = "src/recipe/internal/Grants.ts"
+const ownZnode = "src/recipe/internal/OwnZnode.ts"
+const removal = "src/recipe/internal/Removal.ts"
+
+export const recipeBugs: ReadonlyArray<Bug> = [
+  {
+    name: "arrival-by-name",
+    file: contention,
+    workload: "lock",
+    find: "all.filter(({ sequence }) => sequence < mine.sequence)",
+    replace: "all.filter(({ name }) => name < mine.name).toSorted((a, b) => a.name < b.name ? -1 : 1)"
+  },
+  {
+    name: "predecessor-watched-after-it-has-gone",
+    file: contention,
+    workload: "lock",
+    find: "    Removal.persist(zk.getAndWatch(path)),\n    ({ event }) => Effect.timeoutOption(event, millis)\n",
+    replace:
+      "    Removal.persist(zk.existsAndWatch(path)),\n    ({ event }) => Effect.timeoutOption(event, 1000 * millis)\n"
+  },
+  {
+    name: "woken-is-granted",
+    file: contention,
+    workload: "lock",
+    find: "        yield* untilChanged(zk, ZnodePath.join(parent, blocker.name), own.session.timeout)\n",
+    replace:
+      "        yield* untilChanged(zk, ZnodePath.join(parent, blocker.name), own.session.timeout)\n        return granted(yield* Grants.make(zk, own, contention))\n"
+  },
+  {
+    name: "all-wait-for-the-first",
+    file: "src/recipe/Lock.ts",
+    workload: "lock",
+    find: "    blocker: (ahead) => ahead.at(-1)\n",
+    replace: "    blocker: (ahead) => ahead[0]\n"
+  },
+  {
+    name: "lost-creates-not-looked-for",
+    file: ownZnode,
+    workload: "lock",
+    find: "Effect.flatMap(find, Option.match({ onNone: () => attempt, onSome: Effect.succeed }))",
+    replace: "Effect.andThen(Effect.void, attempt)"
+  },
+  {
+    name: "nameless-znodes-not-removed",
+    file: ownZnode,
+    workload: "lock",
+    find: "      if (removed || !asked) return Effect.void\n",
+    replace: "      if (removed || !asked || known === undefined) return Effect.void\n"
+  },
+  {
+    name: "deleted-once-is-gone",
+    file: removal,
+    workload: "lock",
+    find: "  persist(Effect.catchTag(zk.delete(path), \"NoNode\", () => Effect.void))",
+    replace: "  Effect.catchTag(zk.delete(path), \"NoNode\", () => Effect.void)"
+  },
+  {
+    name: "guard-without-check",
+    file: grants,
+    workload: "lock",
+    find: "zk.transaction([Transaction.check(path), ...operations])",
+    replace: "zk.transaction([Transaction.check(\"/\"), ...operations])"
+  },
+  {
+    name: "valid-until-told-otherwise",
+    file: grants,
+    workload: "lock",
+    find: "Effect.map(session.isAlive, (isAlive) =>",
+    replace: "Effect.map(Effect.succeed(true), (isAlive) =>"
+  },
+  {
+    name: "loss-does-not-interrupt",
+    file: grants,
+    workload: "lock",
+    find: "    yield* Effect.forkIn(sessionEnd, scope, { startImmediately: true })\n",
+    replace: "    void sessionEnd\n"
+  },
+  {
+    name: "downgrade-has-a-token-of-its-own",
+    file: "src/recipe/ReadWriteLock.ts",
+    workload: "readWriteLock",
+    find: "{ ...yield* Grants.make(zk, own, options), token: grant.token }",
+    replace: "yield* Grants.make(zk, own, options)"
+  },
+  {
+    name: "readers-wait-for-the-holder-alone",
+    file: "src/recipe/ReadWriteLock.ts",
+    workload: "readWriteLock",
+    find: "blocker: (ahead) => ahead.findLast(({ marker }) => marker !== read)",
+    replace: "blocker: (ahead) => ahead.slice(0, 1).find(({ marker }) => marker !== read)"
+  },
+  {
+    name: "permits-without-the-guard",
+    file: "src/recipe/Semaphore.ts",
+    workload: "semaphore",
+    find: "        createWith: OwnZnode.underGrant(zk, guard)\n",
+    replace: "        createWith: undefined\n"
+  },
+  {
+    name: "one-permit-too-many",
+    file: "src/recipe/Semaphore.ts",
+    workload: "semaphore",
+    find: "count + wanted <= permits",
+    replace: "count + wanted <= permits + 1"
+  },
+  {
+    name: "locks-in-the-given-order",
+    file: "src/recipe/MultiLock.ts",
+    workload: "multiLock",
+    find: "locks.toSorted((a, b) => a.path < b.path ? -1 : a.path > b.path ? 1 : 0)",
+    replace: "locks"
+  },
+  {
+    name: "interrupted-takes-keep-the-item",
+    file: "src/recipe/internal/Items.ts",
+    workload: "queue",
+    find: "isOurs ? putBack(item) : Effect.void",
+    replace: "Effect.void"
+  },
+  {
+    name: "lost-transactions-repeated",
+    file: "src/recipe/internal/Ledger.ts",
+    workload: "counting",
+    find: "Effect.catchIf(isUnknown, (error) => settle(page, error))",
+    replace: "Effect.catchIf(isUnknown, () => Effect.succeed(undefined))"
+  },
+  {
+    name: "annulled-taken-for-committed",
+    file: "src/recipe/internal/Ledger.ts",
+    workload: "counting",
+    find: "new TextDecoder().decode(data) === committed ? stat.mzxid : undefined",
+    replace: "data.length >= 0 ? stat.mzxid : undefined"
+  },
+  {
+    name: "unknown-changes-repeated",
+    file: "src/recipe/Counter.ts",
+    workload: "counting",
+    find: "          if (verdict === \"unknown\") return yield* suspect.error\n",
+    replace: "          if (verdict === \"unknown\") suspect = undefined\n"
+  },
+  {
+    name: "claims-outlive-their-taker",
+    file: "src/recipe/LockingQueue.ts",
+    workload: "lockingQueue",
+    find: "Transaction.create(ZnodePath.join(taken, name), id, { mode: \"ephemeral\" })",
+    replace: "Transaction.create(ZnodePath.join(taken, name), id)"
+  },
+  {
+    name: "interrupted-claims-stay",
+    file: "src/recipe/LockingQueue.ts",
+    workload: "lockingQueue",
+    find: "isOurs ? released(candidate) : Effect.void",
+    replace: "Effect.void"
+  },
+  {
+    name: "items-claimed-by-two",
+    file: "src/recipe/LockingQueue.ts",
+    workload: "lockingQueue",
+    find: "          Transaction.remove(entry),\n          Transaction.remove(own),\n",
+    replace: "          Transaction.remove(own),\n"
+  },
+  {
+    name: "woken-is-through",
+    file: "src/recipe/Barrier.ts",
+    workload: "barrier",
+    find: "Effect.as(awaiting(zk, event), false)",
+    replace: "Effect.as(awaiting(zk, event), true)"
+  },
+  {
+    name: "removal-missed-at-a-barrier",
+    file: "src/recipe/Barrier.ts",
+    workload: "barrier",
+    find: "    wait: Effect.andThen(repeating(zk, zk.sync(path)), wait)\n",
+    replace: "    wait\n"
+  },
+  {
+    name: "old-ready-lets-in",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "Option.isSome(value) && value.value.czxid > entered",
+    replace: "Option.isSome(value)"
+  },
+  {
+    name: "ready-counts-as-a-member",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "names: children.filter((name) => name !== \"ready\")",
+    replace: "names: children"
+  },
+  {
+    name: "those-who-leave-count",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "filter(([, { isLeaving }]) => !isLeaving)",
+    replace: "filter(([, { isLeaving }]) => isLeaving || !isLeaving)"
+  },
+  {
+    name: "one-cut-ends-the-party",
+    file: "src/recipe/Party.ts",
+    workload: "party",
+    find: "persevere(zk, read(zk, path, Option.match(state",
+    replace: "((_: unknown, once: any) => once)(zk, read(zk, path, Option.match(state"
+  },
+  {
+    name: "leases-end-early",
+    file: "src/recipe/Lease.ts",
+    workload: "lease",
+    find: "holder !== identifier && now < end)",
+    replace: "holder !== identifier && now < end - 1000)"
+  },
+  {
+    name: "items-without-a-lock",
+    file: "src/recipe/SetPartitioner.ts",
+    workload: "setPartitioner",
+    find: "Lock.make(ZnodePath.join(locks, item), options)",
+    replace: "Lock.make(ZnodePath.join(locks, item + name), options)"
+  }
+]
