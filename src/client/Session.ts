@@ -685,7 +685,9 @@ export class Session {
         }), { concurrency: "unbounded", discard: true })
     })
     return Effect.all([authenticated, armed], { concurrency: "unbounded", discard: true }).pipe(
-      Effect.andThen(Effect.suspend(() => {
+      Effect.andThen(Effect.suspend((): Effect.Effect<void, ConnectionError> => {
+        // An identity that was added meanwhile may have been refused.
+        if (this.terminal !== undefined) return failing(this.terminal)
         this.ready = true
         if (this.hadSession) {
           const reason = this.rearm.newSession ? "NewSession" : "Reconnected"

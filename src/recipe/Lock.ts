@@ -109,7 +109,10 @@ export interface Lock {
     effect: Protected<A, E, R>,
     options?: Grant.AcquireOptions
   ) => Effect.Effect<A, E | Grant.AcquireError | Grant.AcquireTimeout | Grant.GrantLost, R>
-  /** Held until the scope closes. Nothing is interrupted by itself: see `protect` and `lost` of the grant. */
+  /**
+   * Held until the scope closes. Nothing is interrupted by itself: see `protect`
+   * and `lost` of the grant. Only who still waits when the scope closes is.
+   */
   readonly acquire: (
     options?: Grant.AcquireOptions
   ) => Effect.Effect<Grant.Grant, Grant.AcquireError | Grant.AcquireTimeout, Scope.Scope>

@@ -45,6 +45,7 @@
  *
  * @since 0.1.0
  */
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -516,7 +517,12 @@ export const make = <P>(
     names: childrenOf(basePath),
     instances,
     changes: (name) =>
-      Stream.unwrap(Effect.map(follow(name), ({ cache, instancesOf }) => Stream.mapEffect(cache.states, instancesOf))),
+      Stream.unwrap(Effect.map(follow(name), ({ cache, instancesOf }) =>
+        cache.states.pipe(
+          Stream.mapEffect(instancesOf),
+          // Of an instance that has not changed the value is the same.
+          Stream.changesWith(Arr.makeEquivalence<ServiceInstance<P>>(Object.is))
+        ))),
     provider
   }
 }

@@ -75,6 +75,23 @@ describe("Session in time", () => {
       }
     }))
 
+  scenario("an identity that is refused while a connection is prepared is the end, whatever is answered behind it", (test) =>
+    Effect.gen(function*() {
+      for (let after = 0; after < 600; after += 10) {
+        const zk = yield* test.client()
+        yield* Effect.forkScoped(Effect.ignore(Stream.runDrain(zk.changes("/watched"))), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        yield* test.delay("100 millis")
+        yield* test.disconnect()
+        yield* TestClock.adjust(after)
+        const added = yield* Effect.forkChild(Effect.exit(zk.addAuth("unknown", "")), { startImmediately: true })
+        yield* TestClock.adjust("3 seconds")
+        yield* Fiber.join(added)
+        assert.strictEqual((yield* zk.state)._tag, "AuthFailed", `${after} ms behind the cut`)
+        yield* test.delay(0)
+      }
+    }))
+
   scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
     Effect.gen(function*() {
       const zk = yield* test.client()

@@ -62,6 +62,21 @@ export const serviceRegistry = (name: string, connect: Connect): void => {
         )
       }))
 
+    test("changes tell nothing twice", ({ other, root }) =>
+      Effect.gen(function*() {
+        const registry = ServiceRegistry.make(root, Schema.String)
+        const changes = yield* record(
+          Stream.provideService(registry.changes("svc"), ZooKeeper, yield* ZooKeeper)
+        )
+        yield* changes.next
+        // The service is there, without instances; then with one that is no instance; then with one.
+        yield* other.create(`${root}/svc`)
+        yield* other.create(`${root}/svc/wrong`, "{}")
+        yield* registry.register({ name: "svc", id: "i1" })
+        yield* changes.upTo(({ length }) => length === 1)
+        assert.deepStrictEqual(changes.seen.map(({ length }) => length), [0, 1])
+      }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")))
+
     test("reads what Curator writes, Java's types included, and leaves out what it cannot read", ({ other, root }) =>
       Effect.gen(function*() {
         const registry = ServiceRegistry.make(root, Weighted)

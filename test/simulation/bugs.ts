@@ -268,8 +268,8 @@ export const bugs: ReadonlyArray<Bug> = [
     name: "identity-for-the-first-connection-only",
     workload: "register",
     file: session,
-    find: "      Effect.forEach(this.credentials, (credential)",
-    replace: "      Effect.forEach(this.hadSession ? [] : this.credentials, (credential)"
+    find: "return Effect.forEach(this.credentials, (credential)",
+    replace: "return Effect.forEach(this.hadSession ? [] : this.credentials, (credential)"
   },
   {
     name: "lists-trusted-before-they-are-read",

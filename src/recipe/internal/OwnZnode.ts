@@ -58,16 +58,18 @@ const createOrFind = <E extends { readonly _tag: string }>(
       // The server that answers now may be behind the one that was asked to create.
       yield* zk.sync(parent)
       const names = yield* zk.getChildren(parent)
-      let newest: Option.Option<Created> = Option.none()
-      // One of a session that was given up may still be there: the current session's is newer.
+      const { id } = yield* zk.session
+      let other: Option.Option<Created> = Option.none()
+      // Beside ours there may be one of a session that was given up, made before or, late on its way, after it.
       for (const found of names.filter((each) => each.startsWith(prefix))) {
         const foundPath = ZnodePath.join(parent, found)
         const stat = yield* zk.exists(foundPath)
         if (Option.isNone(stat)) continue
-        if (Option.isSome(newest) && newest.value.stat.czxid > stat.value.czxid) continue
-        newest = Option.some({ path: foundPath, stat: stat.value })
+        const created = { path: foundPath, stat: stat.value }
+        if (stat.value.ephemeralOwner === id) return Option.some(created)
+        other = Option.some(created)
       }
-      return newest
+      return other
     }).pipe(Effect.catchTag("NoNode", () => Effect.succeedNone))
   )
   const attempt: Effect.Effect<Created, CreateError | E> = create.pipe(
