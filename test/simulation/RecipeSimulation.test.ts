@@ -6,6 +6,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { keptRecipes } from "./keptRecipes.ts"
 import { simulate, type Violation, type Workload } from "./Simulation.ts"
+import { cachesWorkload } from "./workloads/caches.ts"
+import { presentWorkload } from "./workloads/present.ts"
 import { workloadOf } from "./workloads/index.ts"
 import { recipes } from "./workloads/recipes.ts"
 
@@ -31,7 +33,7 @@ const failuresOf = (workload: Workload, seed: number, isRepeated: boolean): Read
   )
 
 describe("simulation of recipes", () => {
-  for (const recipe of recipes) {
+  for (const recipe of [...recipes, cachesWorkload, presentWorkload]) {
     const workload = { ...recipe, duration }
     it(`${recipe.name}: ${seedsEach} seeds`, { timeout: 180_000 }, () => {
       const failures = Array.from({ length: seedsEach }, (_, seed) => failuresOf(workload, seed, seed % repeated === 0))

@@ -134,7 +134,7 @@ export const recipeBugs: ReadonlyArray<Bug> = [
   {
     name: "annulled-taken-for-committed",
     file: "src/recipe/internal/Ledger.ts",
-    workload: "counting",
+    workload: "queue",
     find: "new TextDecoder().decode(data) === committed ? stat.mzxid : undefined",
     replace: "data.length >= 0 ? stat.mzxid : undefined"
   },
