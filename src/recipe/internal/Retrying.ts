@@ -14,9 +14,16 @@ export const isUnknown = (error: unknown): error is ConnectionError =>
 export const isExpired = (error: unknown): error is ConnectionError =>
   error instanceof ConnectionError && error.outcome === "NotApplied" && error.reason._tag === "SessionExpired"
 
-/** Whether the client goes on: after its end everything fails, and repeating is of no use. */
+/**
+ * Whether the client goes on: after its end everything fails, and repeating is
+ * of no use. `Expired` may be the end or the moment before the next session:
+ * waiting for that tells.
+ */
 const isAlive = (zk: Service): Effect.Effect<boolean> =>
-  Effect.map(zk.state, ({ _tag }) => _tag !== "Expired" && _tag !== "AuthFailed" && _tag !== "Closed")
+  Effect.flatMap(zk.state, ({ _tag }) =>
+    _tag === "Expired"
+      ? Effect.match(zk.session, { onFailure: () => false, onSuccess: () => true })
+      : Effect.succeed(_tag !== "AuthFailed" && _tag !== "Closed"))
 
 /**
  * Repeats what certainly had no effect and does not depend on the session, by
