@@ -60,7 +60,10 @@ const explain = (cause: Error, socket: Net.Socket): unknown => {
   const code = codeOf(cause)
   const tls = socket instanceof NodeTls.TLSSocket ? socket : undefined
   const [, alert = ""] = /^ERR_SSL_.*ALERT_(.*)$/.exec(code) ?? []
-  const known = problems[code] ?? alerts[alert]
+  // Newer Java says to a client without a certificate what it says where no cipher fits; but by then there is one.
+  const known = alert === "HANDSHAKE_FAILURE" && tls?.getCipher() !== undefined
+    ? "ClientCertificateRefused"
+    : problems[code] ?? alerts[alert]
   if (known !== undefined) return new Tls({ problem: known, detail: wordsOf(cause) })
   // Node's own words for a peer that went away before the handshake was over.
   const isOurHandshake = tls !== undefined && !socket.connecting && tls.getProtocol() === null

@@ -95,6 +95,8 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
       const stranger = { cert: Tls.file(certificates.cert("stranger")), key: Tls.file(certificates.key("stranger")) }
       assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...stranger } }), "ClientCertificateRefused")
       assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...own, minVersion: "TLSv1.3" } }), "NothingInCommon")
+      const old = { maxVersion: "TLSv1.2", ciphers: "AES128-SHA" } as const
+      assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...own, ...old } }), "NothingInCommon")
       assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...own, key: Tls.file("/nowhere") } }), "BadCredentials")
       assert.strictEqual(
         yield* problemWith({ hosts, tls: { ca, ...own, key: stranger.key } }),
