@@ -16,6 +16,10 @@
  *   without waiting; the removal is repeated in the background until it is
  *   proven or the client is closed. A persistent znode can outlive its process;
  *   an ephemeral one at most by the session timeout.
+ * - A persistent znode whose creation was not answered before its session was
+ *   given up may come about later, as long as the servers keep that session. It is
+ *   waited for, for a session timeout, before another takes its place and before
+ *   its removal counts as proven.
  * - What cannot be repaired by trying again (`NoAuth`, an exhausted quota, …) is
  *   not tried again: the node fails, and says so in its state.
  *
@@ -211,6 +215,8 @@ export const make = Effect.fnUntraced(function*(
   let attempted = false
   /** Whether the reply to one was lost. */
   let uncertain = false
+  /** Sessions in which one is perhaps still on its way. */
+  const underway = new Set<bigint>()
   /** Sessions in which it was: what they own is ours. */
   const sessions = new Set<bigint>()
   /** The persistent znode that is ours. */
@@ -231,14 +237,38 @@ export const make = Effect.fnUntraced(function*(
   /** What may make a node of ours; once it has certainly failed, it has not. */
   const attempt = <A, E extends CreateError | TransactionFailed>(effect: Effect.Effect<A, E>) =>
     Effect.flatMap(zk.session, ({ id }) => {
+      const wasUnderway = underway.has(id)
       attempted = true
       sessions.add(id)
-      return Effect.tapError(effect, (error) =>
-        Effect.sync(() => {
-          uncertain ||= error._tag === "ConnectionError" && error.outcome === "Unknown"
-          attempted = uncertain
-        }))
+      underway.add(id)
+      return effect.pipe(
+        Effect.tap(() => Effect.sync(() => underway.delete(id))),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            const isUnknown = error._tag === "ConnectionError" && error.outcome === "Unknown"
+            uncertain ||= isUnknown
+            attempted = uncertain
+            // A server answers in order; a request that was not sent says nothing of those before it.
+            if (!isUnknown && !(wasUnderway && error._tag === "ConnectionError")) underway.delete(id)
+          })
+        )
+      )
     })
+
+  /**
+   * What was asked in a session that has been given up can still come about as
+   * long as the servers keep the session: until they have not heard of it for its
+   * timeout. Waits for that where it would outlive the session, and tells whether
+   * there was anything to wait for.
+   */
+  const untilArrived: Effect.Effect<boolean, OperationError> = Effect.gen(function*() {
+    const { id, timeout } = yield* zk.session
+    const late = Array.from(underway).filter((session) => session !== id)
+    if (ephemeral || late.length === 0) return false
+    yield* Effect.raceFirst(Effect.sleep(timeout), zk.sessionEnd)
+    for (const session of late) underway.delete(session)
+    return true
+  })
 
   /** The parent is missing at first, or when somebody has deleted it: then it is made, for the next look. */
   const withParent = (create: Effect.Effect<string, CreateError>): Effect.Effect<
@@ -261,6 +291,8 @@ export const make = Effect.fnUntraced(function*(
   /** The name that the server gives, or gave when we did not hear it. */
   const named: Effect.Effect<string | undefined, PersistentNodeError> = Effect.gen(function*() {
     if (known !== undefined) return known
+    // What arrives late would be a second one.
+    yield* untilArrived
     if (attempted) known = yield* find
     if (known !== undefined) return known
     return known = yield* withParent(attempt(zk.create(ZnodePath.join(parent, prefix), wanted, { mode, acl })))
@@ -382,16 +414,16 @@ export const make = Effect.fnUntraced(function*(
         // A create of an older connection may still be on its way to this server.
         yield* zk.sync(parent)
         const at = known ?? (attempted ? yield* find : undefined)
-        if (at === undefined) return
-        const found = yield* zk.exists(at)
-        if (Option.isNone(found)) return
+        const found = at === undefined ? Option.none<Stat>() : yield* zk.exists(at)
         const { id } = yield* zk.session
-        if (!isOurs(found.value, id)) return
-        const isDeleted = yield* zk.delete(at, found.value.version).pipe(
-          Effect.as(true),
-          Effect.catchTags({ NoNode: () => Effect.succeed(true), BadVersion: () => Effect.succeed(false) })
-        )
-        if (isDeleted) return
+        if (at !== undefined && Option.isSome(found) && isOurs(found.value, id)) {
+          const isDeleted = yield* zk.delete(at, found.value.version).pipe(
+            Effect.as(true),
+            Effect.catchTags({ NoNode: () => Effect.succeed(true), BadVersion: () => Effect.succeed(false) })
+          )
+          if (!isDeleted) continue
+        }
+        if (!(yield* untilArrived)) return
       }
     })
   ).pipe(

@@ -4,6 +4,8 @@
  */
 export const keptRecipes: ReadonlyArray<{ readonly seed: number; readonly workload: string; readonly found: string; readonly duration?: number }> = [
   { seed: 366, workload: "election", duration: 4000, found: "the same, where the other session's came late" },
+  { seed: 58, workload: "present", duration: 4000, found: "a persistent znode that came about late, in a session that was given up, was left behind" },
+  { seed: 2204, workload: "present", duration: 4000, found: "no bug of a release: an answer to a repetition says that the first request arrived, not that it failed" },
   { seed: 57, workload: "readWriteLock", found: "a downgraded grant had a token that was larger than those of the writers behind it" },
   { seed: 25, workload: "queue", found: "an interrupted take lost an item whose removal was unanswered: no bug to mend, but to say" },
   { seed: 277, workload: "election", found: "a contender took another session's znode of its name for its own, and left its own behind" },
