@@ -32,7 +32,7 @@ import * as Scope from "effect/Scope"
 import * as Transaction from "../Transaction.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, ZooKeeper } from "../ZooKeeper.ts"
-import { BadArguments } from "../ZooKeeperError.ts"
+import { BadArguments, type ConnectionError } from "../ZooKeeperError.ts"
 import * as Uuid from "../client/Uuid.ts"
 import { held, uniqueName } from "./internal/Ephemeral.ts"
 import * as Removal from "./internal/Removal.ts"
@@ -100,7 +100,8 @@ const ours = 1
 
 /** Who was in when enough were. */
 interface Round {
-  readonly names: ReadonlySet<string>
+  /** By name; with another czxid it is one that came back, for a round to come. */
+  readonly members: ReadonlyMap<string, bigint>
   /** We have made `ready`, but somebody had done so before, and may have deleted it already. */
   readonly isLate: boolean
 }
@@ -113,9 +114,20 @@ interface Look {
 /** Somebody who is there. */
 interface Member {
   readonly czxid: bigint
+  /** The session that owns it. */
+  readonly owner: bigint
   readonly isOurs: boolean
   readonly isLeaving: boolean
 }
+
+const czxids = (
+  members: ReadonlyMap<string, Member>,
+  chosen: (member: Member, name: string) => boolean = () => true
+): ReadonlyMap<string, bigint> =>
+  new Map(Array.from(members).flatMap(([name, member]) => chosen(member, name) ? [[name, member.czxid] as const] : []))
+
+const isOf = ({ members }: Round, name: string, czxid: bigint | undefined): boolean =>
+  czxid !== undefined && members.get(name) === czxid
 
 /**
  * The double barrier at a path, which is created by the first use. Fails with
@@ -163,24 +175,33 @@ export const make = Effect.fnUntraced(function*(
       const [own, mark] = reads.slice(2 * index, 2 * index + 2)
       if (own === undefined || Result.isFailure(own)) return []
       const isLeaving = mark !== undefined && Result.isSuccess(mark)
-      return [[name, { czxid: own.success.stat.czxid, isOurs: own.success.stat.version === ours, isLeaving }]]
+      const { czxid, ephemeralOwner: owner, version } = own.success.stat
+      return [[name, { czxid, owner, isOurs: version === ours, isLeaving }]]
     }))
     return { present, created }
   })
 
-  /** Lets everybody in: always a new znode, since an old one lets nobody in. */
-  const announce = (isStale: boolean): Effect.Effect<void, BarrierError> =>
+  /**
+   * Lets everybody in: always a new znode, since an old one lets nobody in. Only
+   * while that member is there: whoever comes later must not take it for its own.
+   * Tells whether it is made, by whomever.
+   */
+  const announce = (member: string, isStale: boolean): Effect.Effect<boolean, BarrierError> =>
     repeating(
       zk,
-      zk.transaction([...isStale ? [Transaction.remove(ready)] : [], Transaction.create(ready)])
+      zk.transaction([
+        Transaction.check(ZnodePath.join(path, member)),
+        ...isStale ? [Transaction.remove(ready)] : [],
+        Transaction.create(ready)
+      ])
     ).pipe(
-      Effect.asVoid,
-      Effect.catchTag("TransactionFailed", ({ error }) => {
+      Effect.as(true),
+      Effect.catchTag("TransactionFailed", ({ error, index }) => {
         switch (error._tag) {
           // Another member has announced it, or this is a repetition.
           case "NodeExists":
           case "NoNode":
-            return Effect.void
+            return Effect.succeed(index > 0)
           case "BadVersion":
           case "NotEmpty":
             return Effect.die(error)
@@ -206,31 +227,33 @@ export const make = Effect.fnUntraced(function*(
         > {
           const { event, value } = yield* repeating(zk, zk.existsAndWatch(ready))
           const { created, present } = yield* look
-          if (!present.has(name)) return undefined
+          // What an earlier session has left goes by itself, and no watch of ours would tell.
+          if (present.get(name)?.owner !== (yield* zk.session).id) return undefined
           if (Option.isSome(value) && value.value.czxid > entered) {
             const { czxid } = value.value
-            const before = Array.from(present).filter(([each, member]) => each === name || member.czxid < czxid)
-            return { names: new Set(before.map(([each]) => each)), isLate: false }
+            return { members: czxids(present, (member, each) => each === name || member.czxid < czxid), isLate: false }
           }
-          const inside = Array.from(present).filter(([, { isLeaving }]) => !isLeaving)
-          if (inside.length >= members) {
-            const names = new Set(inside.map(([each]) => each))
+          const inside = czxids(present, ({ isLeaving }) => !isLeaving)
+          if (inside.size >= members) {
             // An event is seen before the reply that could show its change.
             const isMade = yield* Effect.raceFirst(Effect.as(event, true), Effect.succeed(false)).pipe(
               Effect.orElseSucceed(() => false)
             )
-            const isNewest = inside.every(([, member]) => member.czxid <= czxid)
-            if (Option.isNone(value) && (isMade || !isNewest)) return { names, isLate: false }
-            yield* announce(Option.isSome(value))
-            return { names, isLate: (yield* list).created > created + 1 }
+            const isNewest = Array.from(inside.values()).every((other) => other <= czxid)
+            if (Option.isNone(value) && (isMade || !isNewest)) return { members: inside, isLate: false }
+            if (!(yield* announce(name, Option.isSome(value)))) return undefined
+            return { members: inside, isLate: (yield* list).created > created + 1 }
           }
           let isAnnounced = false
           yield* awaiting(zk, Effect.tap(event, ({ _tag }) =>
             Effect.sync(() => {
               isAnnounced = _tag === "NodeCreated"
             })))
+          if (!isAnnounced) return undefined
           // Made after we came. It may be gone by now: kazoo's members delete it as soon as they leave.
-          return isAnnounced ? { names: new Set((yield* look).present.keys()).add(name), isLate: false } : undefined
+          const { present: still } = yield* look
+          // If our own has gone with its session they have left without us, and who is there has come since.
+          return { members: still.has(name) ? czxids(still) : new Map([[name, czxid]]), isLate: false }
         }))
         if (round !== undefined) return round
       }
@@ -242,10 +265,14 @@ export const make = Effect.fnUntraced(function*(
       Effect.catchTag(["BadVersion", "NotEmpty"], Effect.die)
     )
 
-  const waitFor = (name: string): Effect.Effect<void, BarrierError> =>
+  /** Waits for a change of a member of the round, or for the other event; not if that member has gone already. */
+  const waitFor = (name: string, round: Round, other: Effect.Effect<unknown, ConnectionError> = Effect.never) =>
     Effect.scoped(Effect.flatMap(
       repeating(zk, zk.existsAndWatch(ZnodePath.join(path, name))),
-      ({ event, value }) => Option.isNone(value) ? Effect.void : awaiting(zk, event)
+      ({ event, value }) =>
+        Option.isSome(value) && isOf(round, name, value.value.czxid)
+          ? awaiting(zk, Effect.raceFirst(event, other))
+          : Effect.void
     ))
 
   /**
@@ -258,20 +285,17 @@ export const make = Effect.fnUntraced(function*(
       let isLate = false
       while (true) {
         const { present } = yield* look
-        const slow = Array.from(present).find(([name, { isLeaving, isOurs }]) =>
-          isOurs && !isLeaving && round.names.has(name))
+        const slow = Array.from(present).find(([name, { czxid, isLeaving, isOurs }]) =>
+          isOurs && !isLeaving && isOf(round, name, czxid))
         if (slow === undefined) return isLate
         if (Option.isNone(yield* repeating(zk, zk.exists(ready)))) {
+          if (!(yield* announce(slow[0], false))) continue
           isLate = true
-          yield* announce(false)
         }
         yield* Effect.scoped(Effect.gen(function*() {
           const [name] = slow
-          const mark = yield* repeating(zk, zk.existsAndWatch(markOf(name)))
-          const its = yield* repeating(zk, zk.existsAndWatch(ZnodePath.join(path, name)))
-          if (Option.isNone(mark.value) && Option.isSome(its.value)) {
-            yield* awaiting(zk, Effect.raceFirst(mark.event, its.event))
-          }
+          const { event, value } = yield* repeating(zk, zk.existsAndWatch(markOf(name)))
+          if (Option.isNone(value)) yield* waitFor(name, round, event)
         }))
       }
     })
@@ -289,10 +313,9 @@ export const make = Effect.fnUntraced(function*(
           const { event, value } = yield* repeating(zk, zk.existsAndWatch(ready))
           if (Option.isNone(value)) return true
           const { present } = yield* look
-          const inside = Array.from(present).find(([name, { isOurs }]) => !isOurs && round.names.has(name))
+          const inside = Array.from(present).find(([name, { czxid, isOurs }]) => !isOurs && isOf(round, name, czxid))
           if (inside === undefined) return true
-          const its = yield* repeating(zk, zk.existsAndWatch(ZnodePath.join(path, inside[0])))
-          if (Option.isSome(its.value)) yield* awaiting(zk, Effect.raceFirst(event, its.event))
+          yield* waitFor(inside[0], round, event)
           return false
         }))
       }
@@ -310,22 +333,23 @@ export const make = Effect.fnUntraced(function*(
         yield* waitForKazoo(round)
       }
       while (true) {
-        const names = yield* repeating(zk, zk.getChildren(path))
-        const remaining = names.filter((each) => round.names.has(each)).toSorted()
+        const { present } = yield* look
+        const names = Array.from(present.keys())
+        const remaining = names.filter((each) => each === name || isOf(round, each, present.get(each)?.czxid)).toSorted()
         const others = remaining.filter((each) => each !== name)
         const [lowest] = remaining
         const highest = others.at(-1)
         if (highest === undefined) {
           // The last one puts out the light. A member that was cut off could need it until now.
-          if (names.every((each) => each === name || each === "ready")) {
+          if (names.every((each) => each === name)) {
             yield* remove(ready)
           }
           return yield* remove(own)
         }
-        if (lowest === name) yield* waitFor(highest)
+        if (lowest === name) yield* waitFor(highest, round)
         else {
           yield* remove(own)
-          yield* waitFor(lowest ?? highest)
+          yield* waitFor(lowest ?? highest, round)
         }
       }
     })

@@ -221,5 +221,19 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "setPartitioner",
     find: "Lock.make(ZnodePath.join(locks, item), options)",
     replace: "Lock.make(ZnodePath.join(locks, item + name), options)"
+  },
+  {
+    name: "left-behind-counts-as-there",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "if (present.get(name)?.owner !== (yield* zk.session).id) return undefined",
+    replace: "if (!present.has(name)) return undefined"
+  },
+  {
+    name: "announced-for-whoever-comes",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "        Transaction.check(ZnodePath.join(path, member)),\n",
+    replace: ""
   }
 ]

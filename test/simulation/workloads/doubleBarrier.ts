@@ -3,6 +3,7 @@
  * any moment. Nobody is through before enough are there, nor out before all of
  * the round are; in the end everybody is.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as DoubleBarrier from "../../../src/recipe/DoubleBarrier.ts"
 import * as ZnodePath from "../../../src/ZnodePath.ts"
@@ -31,6 +32,10 @@ export const doubleBarrierWorkload: Workload = {
     const moments: Array<Present> = []
     const through: Array<Through> = []
     let rounds = 0
+    /** How many have done their last round with faults. */
+    let done = 0
+    /** Nobody gives up by itself while there are faults: who is forgotten waits for ever. */
+    const isPatient = run.randomness.chance(0.3)
 
     const present = (): Present => {
       const { tree } = run.ensemble.leader.server
@@ -95,15 +100,20 @@ export const doubleBarrierWorkload: Workload = {
           const { randomness, zk } = participant
           const members = run.participants.length
           const barrier = yield* Effect.provideService(DoubleBarrier.make(path, { members }), ZooKeeper, zk)
-          while (!participant.isOver) {
-            yield* participant.pause
-            yield* expecting(
+          const attempt = (patience: Duration.Input) =>
+            expecting(
               run,
               participant,
               ["ConnectionError"],
-              Effect.timeoutOption(round(participant, barrier, members), randomness.between(0, randomness.pick([300, 4000, 8000])))
+              Effect.timeoutOption(round(participant, barrier, members), patience)
             )
+          while (!participant.isOver) {
+            yield* participant.pause
+            yield* attempt(isPatient ? Duration.infinity : randomness.between(0, randomness.pick([300, 4000, 8000])))
           }
+          done++
+          // Whoever is still waiting needs the others.
+          while (done < members) yield* attempt(8000)
           yield* meeting.all
           yield* Effect.sleep(run.recovery)
           checkNothingBeside(run, path)
