@@ -113,7 +113,7 @@ export const doubleBarrierWorkload: Workload = {
           }
           done++
           // Whoever is still waiting needs the others.
-          while (done < members) yield* attempt(8000)
+          while (done < run.participants.length) yield* attempt(8000)
           yield* meeting.all
           yield* Effect.sleep(run.recovery)
           checkNothingBeside(run, path)
