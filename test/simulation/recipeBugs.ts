@@ -198,8 +198,8 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     name: "those-who-leave-count",
     file: "src/recipe/DoubleBarrier.ts",
     workload: "doubleBarrier",
-    find: "filter(([, { isLeaving }]) => !isLeaving)",
-    replace: "filter(([, { isLeaving }]) => isLeaving || !isLeaving)"
+    find: "czxids(present, ({ isLeaving }) => !isLeaving)",
+    replace: "czxids(present)"
   },
   {
     name: "one-cut-ends-the-party",

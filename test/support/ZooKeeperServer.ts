@@ -18,7 +18,7 @@ import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { type ChildProcessByStdio, spawn } from "node:child_process"
 import { createHash } from "node:crypto"
-import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs"
+import { accessSync, constants, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -205,6 +205,13 @@ const makeMember = Effect.fnUntraced(function*(
 
   let running: Guarded | undefined
   const signal = (name: NodeJS.Signals) => Effect.sync(() => running?.signal(name))
+  const freeze = Effect.andThen(
+    signal("SIGSTOP"),
+    Effect.repeat(Effect.sync(() => running?.isStopped() ?? true), {
+      until: (stopped) => stopped,
+      schedule: Schedule.spaced("1 millis")
+    })
+  )
   const gone = Effect.suspend(() => running === undefined ? Effect.void : running.exited)
   const kill9 = Effect.andThen(signal("SIGKILL"), gone)
   const stop = signal("SIGTERM").pipe(
@@ -243,7 +250,7 @@ const makeMember = Effect.fnUntraced(function*(
     command: (word) => onRealClock(fourLetterWord(port, word)),
     mode: onRealClock(mode),
     kill9: onRealClock(kill9),
-    freeze: signal("SIGSTOP"),
+    freeze: onRealClock(Effect.asVoid(freeze)),
     thaw: signal("SIGCONT"),
     stop: onRealClock(stop),
     restart: onRealClock(Effect.asVoid(Effect.andThen(start, served))),
@@ -379,6 +386,8 @@ const javaCommand = ({ classPath, java }: Program, { directory }: Layout, option
 
 interface Guarded {
   readonly signal: (name: NodeJS.Signals) => void
+  /** Whether none of its threads runs any more: SIGSTOP reaches one after the other. */
+  readonly isStopped: () => boolean
   readonly exited: Effect.Effect<void>
 }
 
@@ -408,9 +417,21 @@ const guard = (command: ReadonlyArray<string>, log: string): Effect.Effect<Guard
         signal: (name) => {
           if (isAlive(shell)) process.kill(Number(line), name)
         },
+        isStopped: () => !isAlive(shell) || threadStates(Number(line)).every((state) => state === "T"),
         exited: exitOf(shell)
       })))
   })
+
+/** As Linux tells them; none elsewhere, and of a process that has gone. */
+const threadStates = (pid: number): ReadonlyArray<string> => {
+  const tasks = `/proc/${pid}/task`
+  try {
+    // The name of a thread stands in parentheses, and may have some itself.
+    return readdirSync(tasks).map((task) => /.*\) (.)/s.exec(readFileSync(join(tasks, task, "stat"), "utf8"))?.[1] ?? "")
+  } catch {
+    return []
+  }
+}
 
 /** A directory that is removed with the scope, or when this process ends. */
 const temporaryDirectory: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(

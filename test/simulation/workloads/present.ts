@@ -47,7 +47,8 @@ export const presentWorkload: Workload = {
             Effect.provideService(PersistentNode.make(`${root}/${name}`, "first", { mode }), ZooKeeper, zk)
           // Some are begun and given up at any moment.
           for (let attempt = 0; attempt < 3; attempt++) {
-            yield* Effect.timeoutOption(Effect.scoped(make(`given-up-${index}-${attempt}-`)), randomness.between(1, 500))
+            const patience = randomness.between(1, randomness.pick([500, 5000]))
+            yield* Effect.timeoutOption(Effect.scoped(make(`given-up-${index}-${attempt}-`)), patience)
           }
           const scope = yield* Scope.make()
           const node = yield* Scope.provide(make(`kept-${index}-`), scope)
