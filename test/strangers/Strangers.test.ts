@@ -162,7 +162,12 @@ describe.skipIf(java === undefined)("the Java shell", () => {
       const expired = yield* run(
         java?.java ?? "",
         command("-server", server.hosts),
-        "create -e /mine x\nget /expire\nls /\nquit\n"
+        [
+          [/state:SyncConnected/, "create -e /mine x"],
+          [/Created \/mine/, "get /expire"],
+          // A thread of its own tells, which an earlier "quit" would end.
+          [/state:Expired type:None/, "quit"]
+        ]
       )
       assert.include(expired.output, "state:Expired type:None")
       assert.deepStrictEqual(yield* paths(server), ["/lost"])
