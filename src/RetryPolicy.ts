@@ -12,7 +12,7 @@
  * | `max_tries` | `Schedule.upTo({ times })` |
  * | `delay`, `backoff` | `Schedule.exponential(delay, backoff)` |
  * | `max_delay` | `Schedule.min([…, Schedule.spaced(maxDelay)])` |
- * | `max_jitter` | `Schedule.jittered` |
+ * | `max_jitter` | `Schedule.jittered` (±20 %), `Schedule.modifyDelay` |
  * | `deadline` | `Schedule.upTo({ duration })` |
  * | `ignore_expire` | not here: what belonged to a session must be redone, not repeated |
  * | `interrupt` | interruption |

@@ -242,6 +242,15 @@ describe("ZooKeeperTest", () => {
       assert.strictEqual((yield* zk.state)._tag, "Connected")
     }))
 
+  scenario("failNext: parents that vanish again, as empty containers do, are made again", ({ test, zk }) =>
+    Effect.gen(function*() {
+      yield* zk.create("/c")
+      yield* test.failNext("create", "NoNode", { times: 3 })
+      assert.strictEqual(yield* zk.create("/c/child", "", { makeParents: true }), "/c/child")
+      yield* test.failNext("create", "NoNode", { times: 100 })
+      assert.strictEqual((yield* Effect.flip(zk.create("/c/other", "", { makeParents: true })))._tag, "NoNode")
+    }))
+
   scenario("failNext: in the midst of others, each gets its own answer", ({ test, zk }) =>
     Effect.gen(function*() {
       yield* test.failNext("set", "NoAuth")

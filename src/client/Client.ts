@@ -45,6 +45,9 @@ import type { WatchRegistry } from "./WatchRegistry.ts"
 /** Paths that one multi-read asks for at first; it is halved where the reply is too large. */
 const readTogether = 256
 
+/** How often missing parents are made for one znode. */
+const mostParents = 8
+
 const equal = (left: Uint8Array, right: Uint8Array): boolean =>
   left.length === right.length && left.every((byte, index) => byte === right[index])
 
@@ -254,12 +257,17 @@ export const make = (options: {
         })
       ))
 
+  /** Parents may vanish again before the child is there: containers do when they are empty. */
   const withParents = <A>(
     path: string,
     acl: ReadonlyArray<Acl.Acl>,
-    create: Effect.Effect<A, CreateError>
+    create: Effect.Effect<A, CreateError>,
+    left = mostParents
   ): Effect.Effect<A, CreateError> =>
-    Effect.catchTag(create, "NoNode", () => Effect.andThen(ensurePath(ZnodePath.parent(path), acl), create))
+    Effect.catchTag(create, "NoNode", (error) =>
+      left === 0
+        ? Effect.fail(error)
+        : Effect.andThen(ensurePath(ZnodePath.parent(path), acl), withParents(path, acl, create, left - 1)))
 
   const createWithStat: Service["createWithStat"] = (path, data = "", settings = {}) => {
     const mode = settings.mode ?? "persistent"

@@ -334,7 +334,11 @@ export class Session {
       this.failWaiting(reason)
       this.watches.fail(reason, this.terminal !== undefined)
       return Effect.logWarning(rounds === 0 ? "ZooKeeper session expired" : `ZooKeeper: ${reason.message}`).pipe(
-        Effect.annotateLogs({ sessionId: hexadecimal(sessionId), lastZxid: hexadecimal(lastZxid) }),
+        Effect.annotateLogs({
+          sessionId: hexadecimal(sessionId),
+          server: this.server === undefined ? "none" : formatHost(this.server),
+          lastZxid: hexadecimal(lastZxid)
+        }),
         Effect.andThen(this.announce({ _tag: "Expired", sessionId })),
         Effect.andThen(this.terminal === undefined ? this.announce({ _tag: "Connecting" }) : Effect.void)
       )
@@ -350,7 +354,19 @@ export class Session {
       this.failWaiting(reason)
       this.watches.fail(reason, true)
       Deferred.doneUnsafe(this.connecting, Exit.void)
-      return this.announce(state)
+      const { id, lastZxid, server } = this
+      return Effect.andThen(
+        state._tag === "AuthFailed"
+          ? Effect.logError(`ZooKeeper: ${reason.message}; this client is of no more use`).pipe(
+            Effect.annotateLogs({
+              sessionId: hexadecimal(id),
+              server: server === undefined ? "none" : formatHost(server),
+              lastZxid: hexadecimal(lastZxid)
+            })
+          )
+          : Effect.void,
+        this.announce(state)
+      )
     })
   }
 
@@ -370,7 +386,11 @@ export class Session {
         const { host, roundCompleted } = this.hosts.next()
         if (roundCompleted) {
           yield* Effect.logWarning("No ZooKeeper server serves us; trying again").pipe(
-            Effect.annotateLogs({ attempts: this.describeAttempts() })
+            Effect.annotateLogs({
+              attempts: this.describeAttempts(),
+              sessionId: hexadecimal(this.id),
+              lastZxid: hexadecimal(this.lastZxid)
+            })
           )
           yield* this.lookForDataLoss
         }

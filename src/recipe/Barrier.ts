@@ -24,6 +24,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Telemetry from "../client/Telemetry.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
 import { BadArguments, type NoAuth, type NotEmpty } from "../ZooKeeperError.ts"
@@ -101,6 +102,6 @@ export const make = Effect.fnUntraced(function*(
       Option.match({ onNone: () => Effect.succeed(false), onSome: ({ czxid }) => removeThis(czxid, false) })
     ),
     isThere: Effect.map(look, Option.isSome),
-    wait: Effect.andThen(repeating(zk, zk.sync(path)), wait)
+    wait: Telemetry.phase("wait", path)(Effect.andThen(repeating(zk, zk.sync(path)), wait))
   }
 })

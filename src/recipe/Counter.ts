@@ -34,6 +34,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as Telemetry from "../client/Telemetry.ts"
 import * as Transaction from "../Transaction.ts"
 import type { Znode } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
@@ -391,7 +392,7 @@ const of = Effect.fnUntraced(function*<A>(
         if (outcome === "written") return { before, after }
         if (outcome !== "overtaken") suspect ??= { error: outcome, before: znode, data }
       }
-    }))
+    })).pipe(Telemetry.phase("count", path))
 
   const add = (delta: A) => update((value) => encoding.add(value, delta))
 

@@ -29,6 +29,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import * as Telemetry from "../client/Telemetry.ts"
 import * as Transaction from "../Transaction.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, ZooKeeper } from "../ZooKeeper.ts"
@@ -378,6 +379,7 @@ export const make = Effect.fnUntraced(function*(
     return {
       path: own,
       leave: leave(name, round).pipe(
+        Telemetry.phase("leave", path),
         Effect.onExit((exit) =>
           Effect.suspend(() => {
             isIn = false
@@ -389,7 +391,7 @@ export const make = Effect.fnUntraced(function*(
         )
       )
     }
-  })
+  }).pipe(Telemetry.phase("enter", path))
 
   return {
     path,

@@ -32,6 +32,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as Telemetry from "../client/Telemetry.ts"
 import * as Transaction from "../Transaction.ts"
 import type { Znode } from "../Znode.ts"
 import * as ZnodePath from "../ZnodePath.ts"
@@ -198,7 +199,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.retry(
       lock.withLock((grant) => decide(grant, f), timeout === undefined ? {} : { timeout }),
       { while: ({ _tag }) => _tag === "GrantLost", times: retries }
-    )
+    ).pipe(Telemetry.phase("lease", path))
 
   return {
     path,

@@ -34,6 +34,7 @@ import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as Telemetry from "../client/Telemetry.ts"
 import * as Transaction from "../Transaction.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, type Data, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
@@ -303,6 +304,7 @@ export const make = Effect.fnUntraced(function*(
         ]).pipe(
           orLost(4),
           Effect.catchIf(isUnknown, settle),
+          Telemetry.phase("consume", path),
           Effect.map(() => {
             over = "consumed"
           })
@@ -313,6 +315,7 @@ export const make = Effect.fnUntraced(function*(
         only,
         // No answer, and the session has ended: the claim is gone in any case.
         Effect.catchIf(isUnknown, () => Effect.void),
+        Telemetry.phase("release", path),
         Effect.map(() => {
           over = "released"
         })

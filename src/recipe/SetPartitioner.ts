@@ -37,6 +37,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Telemetry from "../client/Telemetry.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { ZooKeeper } from "../ZooKeeper.ts"
 import { BadArguments } from "../ZooKeeperError.ts"
@@ -329,13 +330,14 @@ export const make = Effect.fnUntraced(function*(
         return share === undefined ? yield* allocate : { ...share, scope: own }
       })
     )
+    const allocating = Telemetry.phase("allocate", path)(allocate)
 
     let state: State | undefined
     let allocation: Allocation | undefined
     return Effect.gen(function*(): Effect.fn.Return<State, PartitionError> {
       if (allocation === undefined) {
         if (state?._tag !== "Allocating") return state = { _tag: "Allocating" }
-        allocation = yield* allocate
+        allocation = yield* allocating
         const { grants, items } = allocation
         return state = { _tag: "Acquired", items, grants }
       }

@@ -16,7 +16,14 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
 import * as Tracer from "effect/Tracer"
 import { inspect } from "node:util"
+import * as Barrier from "../../src/recipe/Barrier.ts"
+import * as Counter from "../../src/recipe/Counter.ts"
+import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
+import * as Lease from "../../src/recipe/Lease.ts"
 import * as Lock from "../../src/recipe/Lock.ts"
+import * as LockingQueue from "../../src/recipe/LockingQueue.ts"
+import * as Queue from "../../src/recipe/Queue.ts"
+import * as SetPartitioner from "../../src/recipe/SetPartitioner.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import * as ZooKeeperMetrics from "../../src/ZooKeeperMetrics.ts"
 import { ZooKeeperTest } from "../../src/ZooKeeperTest.ts"
@@ -238,13 +245,65 @@ it.effect("the life of a session is told with its id, its server and its zxid", 
       "Warn ZooKeeper connection lost; reconnecting"
     ])
     assert.include(found, "Warn ZooKeeper session expired")
-    for (const { notes } of told.slice(0, 4)) {
+    const end = told.filter(({ message }) => message === "ZooKeeper session expired")
+    for (const { notes } of [...told.slice(0, 4), ...end]) {
       assert.strictEqual(notes["sessionId"], sessionId)
       assert.isString(notes["server"])
       assert.match(String(notes["lastZxid"]), /^0x[0-9a-f]+$/)
     }
   }).pipe(Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layer(), layer)))
 })
+
+it.effect("a refused identity is told once, as an error, with session and server", () => {
+  const { layer, told } = lines()
+  return Effect.gen(function*() {
+    const zk = yield* ZooKeeper.ZooKeeper
+    const { id } = yield* zk.session
+    yield* Effect.flip(zk.addAuth("nonsense", "x"))
+    yield* untilState(zk, "AuthFailed")
+    const errors = told.filter(({ level }) => level === "Error")
+    assert.lengthOf(errors, 1)
+    assert.strictEqual(errors[0]?.notes["sessionId"], `0x${id.toString(16)}`)
+    assert.isString(errors[0]?.notes["server"])
+    assert.notInclude(JSON.stringify(errors), "nonsense:x")
+  }).pipe(Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layer(), layer)))
+})
+
+it.effect("recipes: their phases are the parents of their requests", () =>
+  Effect.scoped(Effect.gen(function*() {
+    const { spans, tracer } = collecting()
+    const queue = yield* Queue.make("/queue")
+    const jobs = yield* LockingQueue.make("/jobs")
+    const counter = yield* Counter.make("/counter")
+    const barrier = yield* Barrier.make("/barrier")
+    const double = yield* DoubleBarrier.make("/double", { members: 1 })
+    const lease = yield* Lease.make("/lease", { identifier: "us", duration: "1 minute" })
+    const parts = yield* SetPartitioner.make("/parts", { items: ["a"], settleTime: 0 })
+    yield* Effect.withTracer(
+      Effect.gen(function*() {
+        yield* queue.offer("item")
+        yield* queue.take
+        yield* queue.poll
+        yield* jobs.offer("job")
+        yield* Effect.scoped(Effect.flatMap(jobs.take, (claim) => claim.consume()))
+        yield* jobs.offer("job")
+        yield* Effect.scoped(Effect.flatMap(jobs.take, (claim) => claim.release))
+        yield* counter.increment
+        yield* barrier.wait
+        yield* double.withMembers(Effect.void)
+        yield* lease.obtain
+        yield* Stream.runDrain(Stream.take(parts.states, 2))
+      }),
+      tracer
+    )
+    const parents = new Set(spans.flatMap(({ kind, parent }) =>
+      kind === "client" && Option.isSome(parent) ? [parent.value.spanId] : []))
+    const phases = new Set(spans.filter(({ spanId }) => parents.has(spanId)).map(({ name }) => name))
+    for (
+      const phase of ["offer", "take", "poll", "consume", "release", "count", "wait", "enter", "leave", "acquire", "allocate"]
+    ) assert.isTrue(phases.has(`zookeeper.${phase}`), phase)
+    assert.include(spans.map(({ name }) => name), "zookeeper.lease")
+  })).pipe(Effect.provide(ZooKeeperTestModule.layer()), isolated))
 
 it.effect("no secret is in any log line, error, span, state or inspection", () => {
   const secret = "hunter2-of-the-client"

@@ -177,8 +177,8 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     name: "removal-missed-at-a-barrier",
     file: "src/recipe/Barrier.ts",
     workload: "barrier",
-    find: "    wait: Effect.andThen(repeating(zk, zk.sync(path)), wait)\n",
-    replace: "    wait\n"
+    find: "Effect.andThen(repeating(zk, zk.sync(path)), wait)",
+    replace: "wait"
   },
   {
     name: "old-ready-lets-in",

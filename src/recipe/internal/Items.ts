@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as Telemetry from "../../client/Telemetry.ts"
 import * as Transaction from "../../Transaction.ts"
 import type { Znode } from "../../Znode.ts"
 import * as ZnodePath from "../../ZnodePath.ts"
@@ -280,10 +281,12 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
     )
 
     return {
-      offer,
-      poll,
+      offer: (all) => Telemetry.phase("offer", path)(offer(all)),
+      poll: Telemetry.phase("poll", path)(poll),
       // One fiber of this client watches; the others wait for it, and are not woken all at once.
-      take: Effect.flatMap(poll, Option.match({ onNone: () => waiting.withPermit(wait), onSome: Effect.succeed })),
+      take: Effect.flatMap(poll, Option.match({ onNone: () => waiting.withPermit(wait), onSome: Effect.succeed })).pipe(
+        Telemetry.phase("take", path)
+      ),
       size: Effect.map(
         repeating(zk, zk.exists(path)),
         Option.match({ onNone: () => 0, onSome: ({ numChildren }) => numChildren })
