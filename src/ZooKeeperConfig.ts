@@ -50,7 +50,10 @@
  */
 import * as Config from "effect/Config"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Acl from "./Acl.ts"
+import * as ConnectionString from "./ConnectionString.ts"
 import * as Sasl from "./Sasl.ts"
 import * as Tls from "./Tls.ts"
 import type { Options } from "./ZooKeeper.ts"
@@ -60,6 +63,13 @@ const acls = { creator: Acl.creatorAll, open: Acl.openUnsafe, read: Acl.readUnsa
 /** Only what is there: an option that is absent has its default. */
 const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
   Config.map(Config.option(config), Option.getOrUndefined)
+
+/** Looked at here, so that what is wrong names the key; the names of SRV records are for the client to judge. */
+const hosts = Schema.String.check(Schema.makeFilter((text) =>
+  text.startsWith("dns-srv://")
+    ? undefined
+    : Result.match(ConnectionString.parseResult(text), { onFailure: ({ problem }) => problem, onSuccess: () => undefined })
+))
 
 const file = (name: string) => Config.map(Config.NonEmptyString(name), Tls.file)
 
@@ -107,7 +117,7 @@ const tlsOf = (prefix: string): Config.Config<boolean | Tls.Options> =>
 export const options = (prefix = "ZOOKEEPER"): Config.Config<Options> => {
   const named = <A>(name: string, config: (name: string) => Config.Config<A>) => optional(config(`${prefix}_${name}`))
   return Config.all({
-    hosts: Config.NonEmptyString(`${prefix}_HOSTS`),
+    hosts: Config.schema(hosts, `${prefix}_HOSTS`),
     sessionTimeout: named("SESSION_TIMEOUT", Config.Duration),
     connectTimeout: named("CONNECT_TIMEOUT", Config.Duration),
     closeTimeout: named("CLOSE_TIMEOUT", Config.Duration),

@@ -1,5 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Config, ConfigProvider, Effect, Layer, Redacted } from "effect"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Config, ConfigProvider, Duration, Effect, Layer, Redacted } from "effect"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { inspect } from "node:util"
 import * as Acl from "../src/Acl.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
@@ -40,9 +44,32 @@ describe("ZooKeeperConfig", () => {
         ZOOKEEPER_TLS_CERT: "/cert.pem",
         ZOOKEEPER_TLS_KEY: "/key.pem",
         ZOOKEEPER_TLS_PASSPHRASE: "SEKRET",
-        ZOOKEEPER_TLS_MIN_VERSION: "TLSv1.3",
+        ZOOKEEPER_TLS_PKCS12: "/client.p12",
+        ZOOKEEPER_TLS_MIN_VERSION: "TLSv1.2",
+        ZOOKEEPER_TLS_MAX_VERSION: "TLSv1.3",
+        ZOOKEEPER_TLS_CIPHERS: "HIGH",
         ZOOKEEPER_TLS_SERVERNAME: "zk.example"
       })
+      const { closeTimeout, connectTimeout, requestTimeout, sessionTimeout, tls } = options
+      assert.deepStrictEqual(
+        [sessionTimeout, connectTimeout, closeTimeout, requestTimeout].map((each) => Duration.toSeconds(each ?? 0)),
+        [30, 5, 1, 2]
+      )
+      assert.strictEqual(options.followConfig, true)
+      assert.strictEqual(options.maxRequestSize, 1_000_000)
+      assert.strictEqual(options.maxReplySize, 2_000_000)
+      const { passphrase, ...rest } = typeof tls === "object" ? tls : {}
+      assert.deepStrictEqual(rest, {
+        ca: { file: "/ca.pem" },
+        cert: { file: "/cert.pem" },
+        key: { file: "/key.pem" },
+        pkcs12: { file: "/client.p12" },
+        minVersion: "TLSv1.2",
+        maxVersion: "TLSv1.3",
+        ciphers: "HIGH",
+        servername: "zk.example"
+      })
+      assert.isTrue(Redacted.isRedacted(passphrase))
       assert.deepStrictEqual(options.defaultAcl, Acl.creatorAll)
       assert.strictEqual(options.onExpiry, "end")
       assert.strictEqual(options.readOnly, true)
@@ -50,10 +77,26 @@ describe("ZooKeeperConfig", () => {
       assert.strictEqual(options.maxInFlight, 100)
       assert.strictEqual(options.sasl?.name, "DIGEST-MD5")
       assert.strictEqual(options.auth?.[0]?.scheme, "digest")
-      assert.deepStrictEqual(typeof options.tls === "object" && options.tls.ca, { file: "/ca.pem" })
-      assert.isTrue(typeof options.tls === "object" && Redacted.isRedacted(options.tls.passphrase))
       assert.notInclude(inspect(options, { depth: 9 }) + JSON.stringify(options), "SEKRET")
     }))
+
+  it.effect("files serve as well: one that lists all, or a folder of secrets", () =>
+    Effect.gen(function*() {
+      const folder = mkdtempSync(join(tmpdir(), "effect-zookeeper-"))
+      yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(folder, { recursive: true })))
+      writeFileSync(join(folder, "zookeeper.env"), "ZOOKEEPER_HOSTS=zk1:2181\nZOOKEEPER_READ_ONLY=true\n")
+      writeFileSync(join(folder, "ZOOKEEPER_HOSTS"), "zk2:2181")
+      writeFileSync(join(folder, "ZOOKEEPER_DIGEST"), "user:SEKRET")
+      const list = yield* ConfigProvider.fromDotEnv({ path: join(folder, "zookeeper.env") })
+      assert.deepStrictEqual(given(yield* ZooKeeperConfig.options().parse(list)), {
+        hosts: "zk1:2181",
+        readOnly: true,
+        tls: false
+      })
+      const secrets = yield* ZooKeeperConfig.options().parse(yield* ConfigProvider.fromDir({ rootPath: folder }))
+      assert.strictEqual(secrets.hosts, "zk2:2181")
+      assert.isTrue(Redacted.isRedacted(secrets.auth?.[0]?.credential))
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)))
 
   it.effect("the switch of TLS: on without options, off in spite of them; another prefix", () =>
     Effect.gen(function*() {
@@ -67,6 +110,9 @@ describe("ZooKeeperConfig", () => {
     Effect.gen(function*() {
       const wrong: ReadonlyArray<readonly [string, Record<string, string>]> = [
         ["ZOOKEEPER_HOSTS", {}],
+        ["ZOOKEEPER_HOSTS", { ZOOKEEPER_HOSTS: "" }],
+        ["ZOOKEEPER_HOSTS", { ZOOKEEPER_HOSTS: "a:99999" }],
+        ["ZOOKEEPER_HOSTS", { ZOOKEEPER_HOSTS: "alice:SEKRET@a:2181" }],
         ["ZOOKEEPER_SESSION_TIMEOUT", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_SESSION_TIMEOUT: "soon" }],
         ["ZOOKEEPER_READ_ONLY", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_READ_ONLY: "perhaps" }],
         ["ZOOKEEPER_ON_EXPIRY", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_ON_EXPIRY: "die" }],
@@ -79,6 +125,7 @@ describe("ZooKeeperConfig", () => {
         const error = yield* Effect.flip(from(env))
         assert.strictEqual(error._tag, "ConfigError")
         assert.include(error.message, key)
+        assert.notInclude(inspect(error, { depth: 9 }) + error.message, "SEKRET")
       }
     }))
 

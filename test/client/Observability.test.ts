@@ -305,7 +305,7 @@ it.effect("recipes: their phases are the parents of their requests", () =>
     assert.include(spans.map(({ name }) => name), "zookeeper.lease")
   })).pipe(Effect.provide(ZooKeeperTestModule.layer()), isolated))
 
-it.effect("no secret is in any log line, error, span, state or inspection", () => {
+it.effect("no secret is in any log line, error, span, metric, state or inspection", () => {
   const secret = "hunter2-of-the-client"
   const { layer, told } = lines()
   const { spans, tracer } = collecting()
@@ -324,7 +324,7 @@ it.effect("no secret is in any log line, error, span, state or inspection", () =
       seen.push(yield* Effect.exit(zk.create("/a")))
       const failed = yield* Effect.exit(zk.addAuth("nonsense", secret))
       seen.push(failed, Exit.isFailure(failed) ? Cause.pretty(failed.cause) : failed)
-      seen.push(yield* zk.state)
+      seen.push(yield* zk.state, yield* PrometheusMetrics.format())
       return password
     })
     const password = yield* Effect.scoped(program)

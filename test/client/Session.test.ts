@@ -242,10 +242,12 @@ describe.skipIf(shared === undefined)("Session", () => {
       assert.strictEqual(via.accepted(), 1)
     }))
 
-  it.live("credentials go out on every connection, before watches and requests", () =>
+  it.live.each([false, true])("credentials go out on every connection, before watches and requests; added later: %s", (later) =>
     Effect.gen(function*() {
       const via = yield* proxy
-      const zk = yield* through(via, { auth: [{ scheme: "digest", credential: "user:password" }] })
+      const credential = { scheme: "digest", credential: "user:password" }
+      const zk = yield* through(via, later ? {} : { auth: [credential] })
+      if (later) yield* zk.addAuth(credential.scheme, credential.credential)
       yield* zk.changes("/").pipe(Stream.take(1), Stream.runDrain)
       yield* Effect.forkScoped(Stream.runDrain(zk.changes("/")))
       yield* via.waitForRequest(({ opCode }) => opCode === OpCode.AddWatch, 1)
