@@ -14,6 +14,7 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { WatchEvent } from "../WatchEvent.ts"
 import { type OperationError, type Service, ZooKeeper } from "../ZooKeeper.ts"
+import * as Acl from "../Acl.ts"
 import type { NoAuth } from "../ZooKeeperError.ts"
 import type { Connect } from "./Connect.ts"
 import { names, record, text } from "./Recording.ts"
@@ -562,6 +563,20 @@ export const watches = (name: string, connect: Connect): void => {
             assert.isAtLeast(events.seen.length, version)
           }
           yield* Fiber.join(churning)
+        }))
+
+      test("nothing is told of znodes that the watcher may not read", ({ changer, root, watcher }) =>
+        Effect.gen(function*() {
+          // Servers do so from 3.8.4 and 3.9.2 on, and Debian's 3.8.0.
+          yield* changer.addAuth("digest", "owner:secret")
+          const events = yield* record(watcher.watch(root, "recursive"))
+          yield* watcher.sync(root)
+          yield* changer.create(`${root}/closed`, "", { acl: Acl.creatorAll })
+          yield* changer.set(`${root}/closed`, "x")
+          yield* changer.delete(`${root}/closed`)
+          yield* changer.create(`${root}/open`)
+          const told = yield* events.upTo((event) => line(event).includes("/open"))
+          assert.isFalse(told.some((event) => line(event).includes("/closed")))
         }))
 
       test("malformed paths are refused", ({ watcher }) =>
