@@ -1,5 +1,5 @@
 /**
- * Every recipe in five hundred seeds, and the seeds that once found a bug.
+ * Every recipe that has a workload in five hundred seeds, and the seeds that once found a bug.
  * `npm run simulate -- --workload lock --seeds 10000` runs more of them, and
  * `npm run simulate -- --planted` shows that bugs are found.
  */
