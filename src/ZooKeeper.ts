@@ -37,6 +37,7 @@ import type * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import type * as Stream from "effect/Stream"
 import * as Acl from "./Acl.ts"
+import * as Acquisition from "./client/Acquisition.ts"
 import * as Client from "./client/Client.ts"
 import * as Membership from "./client/Membership.ts"
 import * as NodeTransport from "./client/NodeTransport.ts"
@@ -419,7 +420,8 @@ const dialOf = (options: Options): Effect.Effect<NonNullable<Options["dial"]>, B
 /**
  * A client that lives as long as the scope. Fails with `BadArguments` where an
  * option is malformed, and with a `ConnectionError` of reason `Unreachable` or
- * `AuthFailed` where no session comes about within `connectTimeout`.
+ * `AuthFailed` where no session comes about within `connectTimeout`; what fails
+ * or is interrupted leaves nothing running, though the scope stays open.
  *
  * @category constructors
  * @since 0.1.0
@@ -476,13 +478,15 @@ export const make = Effect.fnUntraced(function*(
     servers = { hosts, chroot: srv.chroot }
     timeLeft = Math.max(1, connectTimeout - Math.round(Duration.toMillis(spent)))
   }
-  const session = yield* Session.make({ ...settings, servers, connectTimeout: timeLeft })
-  const client = Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
-  if (srv !== undefined) yield* Membership.refreshSrv(session, client.states, lookupSrv, srv.name)
-  if (followConfig !== false) {
-    yield* Membership.followConfig(session, client.configChanges, followConfig === true ? undefined : followConfig)
-  }
-  return client
+  return yield* Acquisition.wholly(Effect.gen(function*() {
+    const session = yield* Session.make({ ...settings, servers, connectTimeout: timeLeft })
+    const client = Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
+    if (srv !== undefined) yield* Membership.refreshSrv(session, client.states, lookupSrv, srv.name)
+    if (followConfig !== false) {
+      yield* Membership.followConfig(session, client.configChanges, followConfig === true ? undefined : followConfig)
+    }
+    return client
+  }))
 })
 
 /**

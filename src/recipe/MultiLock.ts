@@ -30,10 +30,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as Acquisition from "../client/Acquisition.ts"
 import { BadArguments } from "../ZooKeeperError.ts"
 import type * as Grant from "./Grant.ts"
 import { AcquireTimeout } from "./Grant.ts"
-import * as Contention from "./internal/Contention.ts"
 import * as Grants from "./internal/Grants.ts"
 import * as Reentrancy from "./internal/Reentrancy.ts"
 import type * as Lock from "./Lock.ts"
@@ -88,10 +88,9 @@ export const make = (locks: ReadonlyArray<Lock.Lock>): Effect.Effect<MultiLock, 
       return Grants.all([grant, ...yield* Effect.forEach(others, acquireNext)])
     })
 
-  const acquire: MultiLock["acquire"] = (options) =>
-    Contention.keepingIf(acquireAll(options?.timeout), () => true)
+  const acquire: MultiLock["acquire"] = (options) => Acquisition.wholly(acquireAll(options?.timeout))
 
-  const tryAcquire: Effect.Effect<Option.Option<Grant.Grant>, Grant.AcquireError, Scope.Scope> = Contention.keepingIf(
+  const tryAcquire: Effect.Effect<Option.Option<Grant.Grant>, Grant.AcquireError, Scope.Scope> = Acquisition.keepingIf(
     Effect.gen(function*() {
       const grants: Array<Grant.Grant> = []
       for (const lock of others) {

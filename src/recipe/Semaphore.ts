@@ -32,6 +32,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { Acl } from "../Acl.ts"
+import * as Acquisition from "../client/Acquisition.ts"
 import * as Uuid from "../client/Uuid.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, type Data, type OperationError, ZooKeeper } from "../ZooKeeper.ts"
@@ -292,7 +293,7 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.Effect<Option.Option<Grant.Grant>, SemaphoreError, Scope.Scope> =>
     Effect.gen(function*() {
       while (true) {
-        const outcome = yield* Contention.keepingIf(
+        const outcome = yield* Acquisition.keepingIf(
           attempt(wanted, waits),
           (each) => each !== "Again" && Option.isSome(each)
         )

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import * as Lock from "../../src/recipe/Lock.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { type Load, run } from "./harness.ts"
 
@@ -66,5 +67,15 @@ void run<Client>({
         }
       }).pipe(Scope.provide(scope))
     )
-  }
+  },
+  lock: ({ zk }, path, cycles) =>
+    Effect.runPromise(
+      Effect.gen(function*() {
+        const lock = yield* Lock.make(path)
+        while (cycles.begin()) {
+          yield* lock.withLock(Effect.sync(cycles.held))
+          cycles.end()
+        }
+      }).pipe(Effect.provideService(ZooKeeper.ZooKeeper, zk))
+    )
 })

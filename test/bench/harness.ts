@@ -19,6 +19,13 @@ export interface Load {
   readonly end: (index: number) => void
 }
 
+/** Locks, again and again, as long as `begin` says so. */
+export interface Cycles {
+  readonly begin: () => boolean
+  readonly held: () => void
+  readonly end: () => void
+}
+
 /** A client as the workloads need it. */
 export interface Driver<Client> {
   readonly name: string
@@ -28,6 +35,7 @@ export interface Driver<Client> {
   readonly drive: (client: Client, load: Load) => Promise<unknown>
   /** Resolves when all paths are watched; `onEvent` is called once for each. */
   readonly watch: (client: Client, paths: ReadonlyArray<string>, onEvent: () => void) => Promise<unknown>
+  readonly lock?: (client: Client, path: string, cycles: Cycles) => Promise<unknown>
 }
 
 /** For clients with callbacks: each completion starts the next operation. */
@@ -252,7 +260,53 @@ export const run = async <Client>(driver: Driver<Client>): Promise<never> => {
     finish(measured, { ...grown, idle_cpu_ms_per_s: round(idleCpu, 2) })
   }
 
-  const workloads: Record<string, () => Promise<void>> = {
+  type Locking = NonNullable<Driver<Client>["lock"]>
+
+  const locks = async (lock: Locking): Promise<void> => {
+    const client = await driver.connect(host)
+    const cycle = (count: number, { begin, end }: Latencies) => {
+      let index = 0
+      return lock(client, `${root}/lock`, {
+        begin: () => {
+          begin(index)
+          return index < count
+        },
+        held: () => {},
+        end: () => end(index++)
+      })
+    }
+    await cycle(warmup, new Latencies(warmup))
+    const latencies = new Latencies(ops)
+    finish(await measure(() => cycle(ops, latencies)), latencies.quantiles)
+    await driver.close(client)
+  }
+
+  /** As many sessions as `inflight` says; the latency is from one holder's turn to the next one's. */
+  const contendedLocks = async (lock: Locking): Promise<void> => {
+    const clients = await Promise.all(Array.from({ length: inflight }, () => driver.connect(host)))
+    const contend = (count: number, { begin, end }: Latencies) => {
+      let index = 0
+      const begun = () => index < count
+      begin(0)
+      return Promise.all(clients.map((client) =>
+        lock(client, `${root}/lock`, {
+          begin: begun,
+          held: () => {
+            end(index++)
+            begin(index)
+          },
+          end: () => {}
+        })
+      ))
+    }
+    await contend(warmup, new Latencies(warmup + inflight))
+    const latencies = new Latencies(ops)
+    finish(await measure(() => contend(ops, latencies)), latencies.quantiles)
+    await Promise.all(clients.map(driver.close))
+  }
+
+  const { lock } = driver
+  const workloads: Record<string, (() => Promise<void>) | undefined> = {
     get: () => loop("get"),
     set: () => loop("set"),
     createdel: () => loop("createdel"),
@@ -261,7 +315,9 @@ export const run = async <Client>(driver: Driver<Client>): Promise<never> => {
     cold: connections,
     watch: watches,
     "mem-watches": memoryOfWatches,
-    "mem-sessions": memoryOfSessions
+    "mem-sessions": memoryOfSessions,
+    lock: lock && (() => locks(lock)),
+    "lock-contend": lock && (() => contendedLocks(lock))
   }
   const chosen = workloads[workload]
   if (chosen === undefined) print({ ...base, unsupported: true })

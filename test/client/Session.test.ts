@@ -1,15 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Config, ConfigProvider, Duration, Effect, Exit, Fiber, Layer, Option, Ref, Result, Stream } from "effect"
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
 import { ErrorCode } from "../../src/jute/ErrorCode.ts"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
+import { countingFibers } from "../support/Alive.ts"
 import { connect, proxy, root, shared, sharedHost, text, through, untilState } from "../support/Clients.ts"
 import { encodeReply } from "../support/Proxy.ts"
 
 const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flip(effect)
 
-const sockets = () => process.getActiveResourcesInfo().filter((kind) => kind === "TCPSocketWrap").length
+const run = promisify(execFile)
 
 const reasonOf = (error: unknown): string => error instanceof ConnectionError ? error.reason._tag : String(error)
 
@@ -40,14 +43,22 @@ describe.skipIf(shared === undefined)("Session", () => {
       }
     }))
 
-  it.live("fails with Unreachable, naming the attempts, and leaves nothing running", () =>
-    Effect.gen(function*() {
-      const via = yield* proxy
-      yield* via.refuse(true)
-      const error = yield* failureOf(through(via, { connectTimeout: "500 millis" }))
-      assert.strictEqual(reasonOf(error), "Unreachable")
-      assert.include(error.message, via.hosts)
-    }))
+  for (const server of ["refuses", "is mute"] as const) {
+    it.live(`fails with Unreachable where every server ${server}, naming the attempts, and leaves nothing running`, () =>
+      countingFibers((alive) =>
+        Effect.gen(function*() {
+          const via = yield* proxy
+          if (server === "refuses") yield* via.refuse(true)
+          else via.mute(true)
+          const before = alive()
+          const error = yield* failureOf(through(via, { connectTimeout: "500 millis" }))
+          assert.strictEqual(reasonOf(error), "Unreachable")
+          assert.include(error.message, via.hosts)
+          assert.strictEqual(alive(), before)
+          yield* via.until(() => via.live() === 0)
+        })
+      ))
+  }
 
   it.live("resumes the same session after a cut: ephemerals survive, states come once", () =>
     Effect.gen(function*() {
@@ -500,24 +511,47 @@ describe.skipIf(shared === undefined)("Session", () => {
       assert.isAbove(Duration.toMillis(elapsed), 500)
     }))
 
-  for (const state of ["connected", "suspended", "frozen", "expired", "auth failed"] as const) {
-    it.live(`closes within its bound when ${state}`, () =>
+  for (const state of ["connected", "connecting", "suspended", "frozen", "expired", "auth failed"] as const) {
+    it.live(`closes within its bound when ${state}, and leaves no fiber`, () =>
+      countingFibers((alive) =>
+        Effect.gen(function*() {
+          const via = yield* proxy
+          const before = alive()
+          const [elapsed] = yield* Effect.timed(Effect.scoped(Effect.gen(function*() {
+            const zk = yield* through(via, { closeTimeout: "500 millis", sessionTimeout: "1 second" })
+            if (state === "connecting") {
+              via.mute(true)
+              via.cut()
+              yield* via.waitForConnection(2)
+            }
+            if (state === "suspended" || state === "expired") {
+              yield* via.refuse(true)
+              via.cut()
+              yield* untilState(zk, state === "expired" ? "Expired" : "Suspended")
+            }
+            if (state === "frozen") via.freeze("both")
+            if (state === "auth failed") yield* Effect.ignore(zk.addAuth("nonsense", ""))
+          })))
+          assert.isBelow(Duration.toMillis(elapsed), 4000)
+          assert.strictEqual(alive(), before)
+          via.thaw()
+        })
+      ))
+  }
+
+  it.live("interrupted while it connects for the first time, it leaves no fiber and no connection", () =>
+    countingFibers((alive) =>
       Effect.gen(function*() {
         const via = yield* proxy
-        const [elapsed] = yield* Effect.timed(Effect.scoped(Effect.gen(function*() {
-          const zk = yield* through(via, { closeTimeout: "500 millis", sessionTimeout: "1 second" })
-          if (state === "suspended" || state === "expired") {
-            yield* via.refuse(true)
-            via.cut()
-            yield* untilState(zk, state === "expired" ? "Expired" : "Suspended")
-          }
-          if (state === "frozen") via.freeze("both")
-          if (state === "auth failed") yield* Effect.ignore(zk.addAuth("nonsense", ""))
-        })))
-        assert.isBelow(Duration.toMillis(elapsed), 4000)
-        via.thaw()
-      }))
-  }
+        via.mute(true)
+        const before = alive()
+        const connecting = yield* Effect.forkChild(Effect.scoped(through(via)))
+        yield* via.waitForConnection(1)
+        yield* Fiber.interrupt(connecting)
+        assert.strictEqual(alive(), before)
+        yield* via.until(() => via.live() === 0)
+      })
+    ))
 
   it.live("closing completes what is pending with Closed", () =>
     Effect.gen(function*() {
@@ -552,17 +586,14 @@ describe.skipIf(shared === undefined)("Session", () => {
       yield* via.until(() => via.live() === 0)
     }))
 
-  it.live("200 clients opened and closed leave no handle behind", () =>
+  it.live("200 clients opened and closed leave no socket, timer, listener or fiber, and the process ends by itself", () =>
     Effect.gen(function*() {
-      yield* Effect.scoped(Effect.flatMap(connect(), (zk) => zk.get("/")))
-      const before = sockets()
-      yield* Effect.forEach(
-        Array.from({ length: 200 }),
-        () => Effect.scoped(Effect.flatMap(connect(), (zk) => zk.get("/"))),
-        { concurrency: 10 }
+      const { stdout } = yield* Effect.promise(() =>
+        run(process.execPath, ["test/support/openAndClose.ts", sharedHost, "200"], { timeout: 25_000 })
       )
-      yield* Effect.sleep("20 millis")
-      assert.isAtMost(sockets(), before)
+      const { after, before, fibers } = JSON.parse(stdout)
+      assert.strictEqual(fibers, 0)
+      assert.deepStrictEqual(after, before)
     }))
 
   it.live("a stall of the event loop beyond the read timeout does not cost the connection", () =>

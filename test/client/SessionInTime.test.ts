@@ -1,6 +1,6 @@
 /** Moments of a session that only a clock of the test's own can hit: on the in-memory server. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, References, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, References, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ConnectionString from "../../src/ConnectionString.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
@@ -91,6 +91,38 @@ describe("Session in time", () => {
         yield* test.delay(0)
       }
     }))
+
+  for (
+    const [title, servers, sessionTimeout, within] of [
+      ["its share of the session timeout, among few servers", 5, 10_000, 2000],
+      ["a second at least, among many", 30, 10_000, 1000],
+      ["a third of the session timeout at most, so that the session outlives a mute server", 30, 2400, 800]
+    ] as const
+  ) {
+    it.effect(`an attempt to connect is given ${title}`, () =>
+      Effect.gen(function*() {
+        const test = yield* ZooKeeperTest
+        const clock = yield* Clock.Clock
+        const dialled: Array<number> = []
+        const dial: ZooKeeperTest["Service"]["dial"] = (host) =>
+          Effect.suspend(() => {
+            dialled.push(clock.currentTimeMillisUnsafe())
+            return test.dial(host)
+          })
+        yield* ZooKeeper.make({ hosts: test.hosts, sessionTimeout, dial })
+        yield* test.muteConnections()
+        yield* test.disconnect()
+        yield* TestClock.adjust(2 * within)
+        const [, , next] = dialled
+        yield* test.heal
+        // So that closing has somebody to say farewell to.
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual(next, within)
+      }).pipe(
+        Effect.provide(ZooKeeperTest.layerEnsemble({ size: servers, minSessionTimeout: 1000 })),
+        Effect.provideService(References.MinimumLogLevel, "Error")
+      ))
+  }
 
   scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
     Effect.gen(function*() {

@@ -8,11 +8,11 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Acl } from "../../Acl.ts"
+import * as Acquisition from "../../client/Acquisition.ts"
 import * as Telemetry from "../../client/Telemetry.ts"
 import * as Uuid from "../../client/Uuid.ts"
 import * as ZnodePath from "../../ZnodePath.ts"
@@ -56,20 +56,6 @@ type Outcome =
 const again: Outcome = { _tag: "Again" }
 const blocked: Outcome = { _tag: "Blocked" }
 const granted = (grant: Grant): Outcome => ({ _tag: "Granted", grant })
-
-/** Keeps what was acquired only if the result wants it; else all of it is released before this ends. */
-export const keepingIf = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  isWanted: (a: A) => boolean
-): Effect.Effect<A, E, R | Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*() {
-      const scope = yield* Scope.fork(yield* Effect.scope)
-      return yield* restore(Effect.provideService(effect, Scope.Scope, scope)).pipe(
-        Effect.onExit((exit) => Exit.isSuccess(exit) && isWanted(exit.value) ? Effect.void : Scope.close(scope, exit))
-      )
-    })
-  )
 
 const list = (zk: Service, { markers, parent }: Pick<Contention, "markers" | "parent">) =>
   Effect.map(Removal.persist(zk.getChildren(parent)), (names) => Layout.contenders(names, markers))
@@ -132,7 +118,7 @@ const settled = (
   waits: boolean
 ): Effect.Effect<Outcome, ContentionError, Scope.Scope> =>
   Effect.repeat(
-    keepingIf(contend(zk, contention, waits), ({ _tag }) => _tag === "Granted"),
+    Acquisition.keepingIf(contend(zk, contention, waits), ({ _tag }) => _tag === "Granted"),
     { until: ({ _tag }) => _tag !== "Again" }
   )
 
@@ -144,7 +130,7 @@ export const within = <A, E, R>(
 ): Effect.Effect<A, E | AcquireTimeout, R | Scope.Scope> =>
   timeout === undefined
     ? effect
-    : keepingIf(
+    : Acquisition.keepingIf(
       Effect.timeoutOrElse(effect, {
         duration: timeout,
         orElse: () => Effect.fail(new AcquireTimeout({ path, millis: Duration.toMillis(timeout) }))
