@@ -259,6 +259,8 @@ export interface Service {
   readonly state: Effect.Effect<SessionState>
   /** The state now, then every later one. */
   readonly states: Stream.Stream<SessionState>
+  /** Completes when there is no connection: at once, or when the one there is has been lost. */
+  readonly disconnected: Effect.Effect<void>
   /** The session that is connected now; waits for one. */
   readonly session: Effect.Effect<SessionInfo, ConnectionError>
   /** Whether the session is sure to be alive, by the clock alone: no round trip, no event needed. */
@@ -481,7 +483,7 @@ export const make = Effect.fnUntraced(function*(
   return yield* Acquisition.wholly(Effect.gen(function*() {
     const session = yield* Session.make({ ...settings, servers, connectTimeout: timeLeft })
     const client = Client.make({ session, chroot: servers.chroot, defaultAcl, dial, secret })
-    if (srv !== undefined) yield* Membership.refreshSrv(session, client.states, lookupSrv, srv.name)
+    if (srv !== undefined) yield* Membership.refreshSrv(session, lookupSrv, srv.name)
     if (followConfig !== false) {
       yield* Membership.followConfig(session, client.configChanges, followConfig === true ? undefined : followConfig)
     }

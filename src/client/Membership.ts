@@ -8,7 +8,6 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { formatHost, type Host } from "../ConnectionString.ts"
 import { clientHosts, type EnsembleConfig, type Member } from "../EnsembleConfig.ts"
-import type { SessionState } from "../SessionState.ts"
 import type { OperationError } from "../ZooKeeper.ts"
 import { ConnectionError, type NoAuth, Unreachable } from "../ZooKeeperError.ts"
 import type { Session } from "./Session.ts"
@@ -54,17 +53,14 @@ export const resolve = (
     }).pipe(Effect.timeoutOrElse({ duration: within, orElse: () => Effect.fail(none()) }))
   })
 
-const isLost = ({ _tag }: SessionState): boolean => _tag !== "Connected"
-
 /** Asks the name service again, sooner while nobody serves us, until nobody ever will. */
 export const refreshSrv = (
   session: Session,
-  states: Stream.Stream<SessionState>,
   lookup: LookupSrv,
   name: string
 ): Effect.Effect<void, never, Scope.Scope> => {
-  const lost = states.pipe(Stream.filter(isLost), Stream.runHead, Effect.andThen(Effect.sleep(refreshSoon)))
-  return Effect.timeoutOption(lost, refreshAfter).pipe(
+  const soon = Effect.andThen(Effect.suspend(() => session.untilDisconnected), Effect.sleep(refreshSoon))
+  return Effect.timeoutOption(soon, refreshAfter).pipe(
     Effect.andThen(Effect.ignore(lookup(name).pipe(
       Effect.flatMap((hosts) => changed(session, hosts, name)),
       Effect.tapError((error) => Effect.logDebug("ZooKeeper: SRV records cannot be looked up", error))

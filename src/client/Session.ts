@@ -157,6 +157,8 @@ export class Session {
   private provenWall = 0
   private ended = Deferred.makeUnsafe<never, ConnectionError>()
   private connecting = Deferred.makeUnsafe<void>()
+  /** Done while the state is not Connected. */
+  private disconnection = Deferred.makeUnsafe<void>()
   private hadSession = false
 
   constructor(
@@ -171,6 +173,7 @@ export class Session {
     this.telemetry = telemetry
     this.hosts = hosts
     this.state = state
+    Deferred.doneUnsafe(this.disconnection, Exit.void)
     this.timeout = options.sessionTimeout
     this.credentials = [...options.credentials]
     this.window = options.maxInFlight
@@ -256,7 +259,14 @@ export class Session {
   // -------------------------------------------------------------------------
 
   private announce(state: SessionState): Effect.Effect<void> {
-    return SubscriptionRef.set(this.state, state)
+    return Effect.suspend(() => {
+      const isConnected = state._tag === "Connected"
+      if (isConnected && Deferred.isDoneUnsafe(this.disconnection)) this.disconnection = Deferred.makeUnsafe()
+      const { disconnection } = this
+      const set = SubscriptionRef.set(this.state, state)
+      // Whoever waits for it finds the state that it is about.
+      return isConnected ? set : Effect.andThen(set, Deferred.done(disconnection, Exit.void))
+    })
   }
 
   get info(): SessionInfo | undefined {
@@ -302,6 +312,11 @@ export class Session {
 
   get currentId(): bigint {
     return this.id
+  }
+
+  /** Completes when the state is not Connected: now, or next. */
+  get untilDisconnected(): Effect.Effect<void> {
+    return Deferred.await(this.disconnection)
   }
 
   /** Fails when the session that is current now has ended. */

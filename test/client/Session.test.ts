@@ -80,6 +80,28 @@ describe.skipIf(shared === undefined)("Session", () => {
       assert.deepStrictEqual(yield* Ref.get(seen), ["Connected", "Suspended", "Connected"])
     }))
 
+  it.live("disconnected: waits for the end of the connection, completes at once while there is none", () =>
+    Effect.gen(function*() {
+      const via = yield* proxy
+      const zk = yield* Effect.scoped(Effect.gen(function*() {
+        const zk = yield* through(via)
+        for (let round = 0; round < 2; round++) {
+          const fiber = yield* Effect.forkChild(zk.disconnected, { startImmediately: true })
+          yield* zk.get("/")
+          assert.isUndefined(fiber.pollUnsafe())
+          yield* via.refuse(true)
+          via.cut()
+          yield* Fiber.join(fiber)
+          assert.strictEqual((yield* zk.state)._tag, "Suspended")
+          yield* zk.disconnected
+          yield* via.refuse(false)
+          yield* untilState(zk, "Connected")
+        }
+        return zk
+      }))
+      yield* zk.disconnected
+    }))
+
   it.live("in flight at a cut: writes are Unknown, reads NotApplied", () =>
     Effect.gen(function*() {
       const via = yield* proxy

@@ -9,7 +9,6 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import * as Telemetry from "../../client/Telemetry.ts"
 import type { SessionInfo } from "../../SessionState.ts"
 import * as Transaction from "../../Transaction.ts"
@@ -77,35 +76,38 @@ export const make = (
     const clock = yield* Clock.Clock
     const proof = options.validity === "strict" ? new Proof(clock, session) : undefined
     const lostWith = Deferred.makeUnsafe<never, GrantLost>()
+    const armed = Deferred.makeUnsafe<bigint, GrantLost | NoAuth | BadArguments | ConnectionError>()
     const revocation = Deferred.makeUnsafe<void>()
-    let ended: GrantLost | undefined
+    let ended: GrantLost["reason"] | undefined
 
     const services = yield* Effect.context<never>()
     const begunAt = clock.currentTimeMillisUnsafe()
 
-    const lose = (reason: GrantLost["reason"]): GrantLost => {
-      if (ended === undefined) {
-        ended = new GrantLost({ path, reason })
-        const seconds = (clock.currentTimeMillisUnsafe() - begunAt) / 1000
-        ZooKeeperMetrics.grantHold.updateUnsafe(seconds, services)
-        Metric.withAttributes(ZooKeeperMetrics.grantsEnded, { reason }).updateUnsafe(1, services)
-      }
-      Deferred.doneUnsafe(lostWith, Exit.fail(ended))
-      return ended
+    /** The error, with its stack, is made where somebody looks at it: most grants end by their release. */
+    const lost = Effect.suspend(() => Effect.fail(new GrantLost({ path, reason: ended ?? "Released" })))
+
+    const lose = (reason: GrantLost["reason"]): GrantLost["reason"] => {
+      if (ended !== undefined) return ended
+      ended = reason
+      const seconds = (clock.currentTimeMillisUnsafe() - begunAt) / 1000
+      ZooKeeperMetrics.grantHold.updateUnsafe(seconds, services)
+      Metric.withAttributes(ZooKeeperMetrics.grantsEnded, { reason }).updateUnsafe(1, services)
+      Deferred.doneUnsafe(armed, lost)
+      Deferred.doneUnsafe(lostWith, lost)
+      return reason
     }
     const losing = (reason: GrantLost["reason"]) => Effect.sync(() => void lose(reason))
 
     /** `undefined` while it is held. */
-    const loss: Effect.Effect<GrantLost | undefined> = Effect.map(session.isAlive, (isAlive) =>
+    const loss: Effect.Effect<GrantLost["reason"] | undefined> = Effect.map(session.isAlive, (isAlive) =>
       ended ?? (isAlive ? proof !== undefined && proof.left() <= 0 ? lose("Unproven") : undefined : lose("SessionEnded")))
 
-    const held = Effect.flatMap(loss, (error) => error === undefined ? Effect.void : Effect.fail(error))
+    const held = Effect.flatMap(loss, (reason) => reason === undefined ? Effect.void : lost)
 
     // ---------------------------------------------------------------------
     // its znode
     // ---------------------------------------------------------------------
 
-    const armed = Deferred.makeUnsafe<bigint, GrantLost | NoAuth | BadArguments | ConnectionError>()
     const watchOnce = Effect.scoped(Effect.gen(function*() {
       const { event, value } = yield* Removal.persist(zk.getAndWatch(path))
       if (value.stat.ephemeralOwner !== session.id) return lose("SessionEnded")
@@ -114,9 +116,8 @@ export const make = (
       const happened = yield* Effect.option(event)
       return Option.isSome(happened) && happened.value._tag === "NodeDeleted" ? lose("Deleted") : ended
     }))
-    const watching = Effect.repeat(watchOnce, { until: (error) => error !== undefined }).pipe(
-      Effect.catchTag("NoNode", () => Effect.sync(() => lose("Deleted"))),
-      Effect.flatMap((error) => error === undefined ? Effect.void : Deferred.fail(armed, error)),
+    const watching = Effect.repeat(watchOnce, { until: (reason) => reason !== undefined }).pipe(
+      Effect.catchTag("NoNode", () => losing("Deleted")),
       Effect.catch((error) => Deferred.fail(armed, error))
     )
 
@@ -126,11 +127,7 @@ export const make = (
 
     const sessionEnd = Effect.catch(session.ended, () => losing("SessionEnded"))
 
-    const suspension = zk.states.pipe(
-      Stream.filter(({ _tag }) => _tag !== "Connected"),
-      Stream.runHead,
-      Effect.andThen(losing("Suspended"))
-    )
+    const suspension = Effect.andThen(zk.disconnected, losing("Suspended"))
 
     /** A transaction goes through the leader and its quorum, even if all it does is look. */
     const prove = (proof: Proof) =>
@@ -157,7 +154,7 @@ export const make = (
     yield* Effect.forkIn(watching, scope, { startImmediately: true })
     // Runs first when the scope closes: belief ends before the znode does, and its watch goes with it.
     yield* Scope.addFinalizer(scope, Effect.andThen(losing("Released"), own.remove))
-    const token = yield* Effect.raceFirst(Deferred.await(armed), Deferred.await(lostWith))
+    const token = yield* Deferred.await(armed)
     if (proof !== undefined) yield* Removal.persist(prove(proof))
     yield* held
     if (proof !== undefined) {
@@ -169,7 +166,7 @@ export const make = (
       path,
       sessionId: session.id,
       token,
-      isValid: Effect.map(loss, (error) => error === undefined),
+      isValid: Effect.map(loss, (reason) => reason === undefined),
       lost: Deferred.await(lostWith),
       revocation: Deferred.await(revocation),
       protect: (effect) =>
@@ -188,7 +185,7 @@ export const make = (
               error._tag !== "TransactionFailed"
                 ? error
                 : error.index === 0
-                ? lose("Deleted")
+                ? new GrantLost({ path, reason: lose("Deleted") })
                 : new TransactionFailed({ index: error.index - 1, path: error.path, error: error.error })
           })
         )

@@ -5,7 +5,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Stream from "effect/Stream"
 import * as RetryPolicy from "../../RetryPolicy.ts"
 import * as ZnodePath from "../../ZnodePath.ts"
 import type { Service } from "../../ZooKeeper.ts"
@@ -64,6 +63,5 @@ export const inBackground = <E extends { readonly _tag: string; readonly message
       ),
       { startImmediately: true }
     )
-    const suspended = zk.states.pipe(Stream.filter(({ _tag }) => _tag !== "Connected"), Stream.runHead)
-    yield* Effect.raceFirst(Fiber.await(fiber), suspended)
+    yield* Effect.raceFirst(Fiber.await(fiber), zk.disconnected)
   })
