@@ -128,6 +128,18 @@ const isAnywhere = (host: string): boolean => host === "0.0.0.0" || /^[0:]+$/.te
  * Reads `server.N=host:quorumPort:electionPort[:role][;[host:]clientPort]`; fails
  * with what is wrong. A client address of `0.0.0.0` becomes the server's host.
  *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as EnsembleConfig from "effect-zookeeper/EnsembleConfig"
+ *
+ * const line = "server.1=zk1.example:2888:3888:participant;0.0.0.0:2181"
+ * const member = Result.getOrThrow(EnsembleConfig.parseMember(line))
+ *
+ * member.client // => { host: "zk1.example", port: 2181 }
+ * EnsembleConfig.formatMember(member) // => "server.1=zk1.example:2888:3888:participant;zk1.example:2181"
+ * ```
+ *
  * @category parsing
  * @since 0.1.0
  */
@@ -159,7 +171,8 @@ export const parseMember = (line: string): Result.Result<Member, string> => {
 const withBrackets = (host: string): string => host.includes(":") ? `[${host}]` : host
 
 /**
- * The line from which {@link parseMember} reads the same member.
+ * The line from which {@link parseMember} reads the same member; see there for an
+ * example.
  *
  * @category formatting
  * @since 0.1.0
@@ -173,6 +186,19 @@ export const formatMember = ({ addresses, client, id, role }: Member): string =>
 
 /**
  * Reads what stands in `/zookeeper/config`; fails with what is wrong.
+ *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as EnsembleConfig from "effect-zookeeper/EnsembleConfig"
+ *
+ * const text = "server.1=zk1:2888:3888;2181\nserver.2=zk2:2888:3888:observer;2181\nversion=100000000"
+ * const config = Result.getOrThrow(EnsembleConfig.parse(text))
+ *
+ * config.version // => 4294967296n
+ * config.members.map(({ role }) => role) // => ["participant", "observer"]
+ * EnsembleConfig.clientHosts(config).length // => 2
+ * ```
  *
  * @category parsing
  * @since 0.1.0
@@ -191,7 +217,8 @@ export const parse = (text: string): Result.Result<EnsembleConfig, string> =>
   })
 
 /**
- * Where clients reach the members, for those that say so.
+ * Where clients reach the members, for those that say so. See {@link parse} for
+ * an example.
  *
  * @category accessors
  * @since 0.1.0

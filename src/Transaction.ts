@@ -102,7 +102,9 @@ export type Results<Operations extends ReadonlyArray<Operation>> = {
 }
 
 /**
- * Creates a znode. `makeParents` and `protected` are not to be had here.
+ * Creates a znode, by default empty, `"persistent"` and with the client's
+ * `defaultAcl`. `makeParents` and `protected` are not to be had here. What makes it
+ * fail is what makes `create` of the client fail.
  *
  * @category constructors
  * @since 0.1.0
@@ -125,7 +127,8 @@ export const create = (
 })
 
 /**
- * Deletes a znode, of the given version or of any.
+ * Deletes a znode, of the given version or (-1, the default) of any. Culprit with
+ * `NoNode`, `NoAuth`, `BadVersion` or `NotEmpty`.
  *
  * @category constructors
  * @since 0.1.0
@@ -133,7 +136,22 @@ export const create = (
 export const remove = (path: string, version: number = -1): Delete => ({ _tag: "Delete", path, version })
 
 /**
- * Replaces the data of a znode, of the given version or of any.
+ * Replaces the data of a znode, of the given version or (-1, the default) of any.
+ * Culprit with `NoNode`, `NoAuth`, `BadVersion` or `QuotaExceeded`.
+ *
+ * @example
+ * ```ts
+ * import * as Transaction from "effect-zookeeper/Transaction"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ *
+ * // Writes only while a lock is held and nobody has changed what was read.
+ * export const fenced = (lock: string, version: number) =>
+ *   ZooKeeper.use((zk) =>
+ *     zk.transaction([
+ *       Transaction.check(lock),
+ *       Transaction.set("/state", "next", version)
+ *     ]))
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -146,7 +164,9 @@ export const set = (path: string, data: Uint8Array | string, version: number = -
 })
 
 /**
- * Requires that a znode exists, and has the given version.
+ * Requires that a znode exists, and has the given version (-1, the default: any).
+ * Culprit with `NoNode`, `NoAuth` (it needs `read`) or `BadVersion`. See
+ * {@link set} for an example.
  *
  * @category constructors
  * @since 0.1.0

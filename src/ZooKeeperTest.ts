@@ -578,6 +578,19 @@ export const fromNetwork = (network: Network.Network, hosts: ReadonlyArray<strin
 /**
  * A server of its own, without clients, for as long as the scope is open.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as ZooKeeperTest from "effect-zookeeper/ZooKeeperTest"
+ *
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   const test = yield* ZooKeeperTest.make({ size: 3 })
+ *   const zk = yield* test.client()
+ *   yield* zk.create("/a")
+ *   return (yield* test.dump).znodes.has("/a") // => true
+ * }))
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -618,7 +631,23 @@ export const layerEnsemble = (options: EnsembleOptions = {}): Layer.Layer<ZooKee
   Layer.merge(Layer.effect(ZooKeeperTest, make(options)), Layer.succeed(Uuid.Uuid, Uuid.seeded))
 
 /**
- * A client of the test server. Each call is another client.
+ * A client of the test server, of its own for each layer that is built. Fails
+ * with `BadArguments` where an option is malformed.
+ *
+ * @example
+ * ```ts
+ * import { it } from "@effect/vitest"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ * import * as ZooKeeperTest from "effect-zookeeper/ZooKeeperTest"
+ *
+ * // One server for all tests, a client for each.
+ * it.layer(ZooKeeperTest.layerEnsemble())("on one server", (it) => {
+ *   it.effect("creates", () =>
+ *     ZooKeeper.use((zk) => zk.create("/a")).pipe(Effect.provide(Layer.fresh(ZooKeeperTest.layerClient()))))
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0
