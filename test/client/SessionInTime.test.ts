@@ -1,6 +1,6 @@
 /** Moments of a session that only a clock of the test's own can hit: on the in-memory server. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, References, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Logger, References, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ConnectionString from "../../src/ConnectionString.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
@@ -123,6 +123,39 @@ describe("Session in time", () => {
         Effect.provideService(References.MinimumLogLevel, "Error")
       ))
   }
+
+  it.effect("a round without success is reported once, with what each server said", () => {
+    const reports: Array<unknown> = []
+    const logger = Logger.make(({ fiber, message }) => {
+      if (String(message).startsWith("No ZooKeeper server serves us")) {
+        reports.push(fiber.getRef(References.CurrentLogAnnotations)["attempts"])
+      }
+    })
+    return Effect.gen(function*() {
+      const test = yield* ZooKeeperTest
+      let dialled = 0
+      const dial: ZooKeeperTest["Service"]["dial"] = (host) =>
+        Effect.suspend(() => {
+          dialled++
+          return test.dial(host)
+        })
+      yield* test.refuseConnections()
+      const connecting = yield* Effect.forkChild(
+        ZooKeeper.make({ hosts: test.hosts, dial, reconnect: Schedule.spaced("1 second"), connectTimeout: "1 minute" })
+      )
+      yield* TestClock.adjust("4500 millis")
+      assert.strictEqual(dialled, 5 * 3)
+      assert.lengthOf(reports, 5)
+      for (const report of reports) for (const host of test.hosts) assert.include(report, `${host}: `)
+      yield* test.heal
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(connecting)
+      assert.lengthOf(reports, 5)
+    }).pipe(
+      Effect.provide(ZooKeeperTest.layerEnsemble({ size: 3 })),
+      Effect.provide(Logger.layer([logger]))
+    )
+  })
 
   scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
     Effect.gen(function*() {
