@@ -180,6 +180,22 @@ describe("Session in time", () => {
       assert.deepStrictEqual((yield* test.dump).watches, [])
     }))
 
+  scenario("a read with a watch whose reply is lost fails once and leaves no watch", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client()
+      yield* test.loseReply(({ operation }) => operation === "exists")
+      const error = yield* Effect.flip(zk.existsAndWatch("/a"))
+      assert.strictEqual(reasonOf(error), "ConnectionLoss")
+      assert.isTrue(error._tag === "ConnectionError" && error.outcome === "NotApplied")
+      yield* TestClock.adjust("1 second")
+      yield* zk.sync("/")
+      assert.deepStrictEqual((yield* test.dump).watches, [])
+      const { event } = yield* zk.existsAndWatch("/a")
+      assert.lengthOf((yield* test.dump).watches, 1)
+      yield* zk.create("/a")
+      assert.deepStrictEqual(yield* event, { _tag: "NodeCreated", path: "/a" })
+    }))
+
   scenario("dns-srv: a client that is unusable for good looks up nothing any more", (test) =>
     Effect.gen(function*() {
       let lookups = 0
