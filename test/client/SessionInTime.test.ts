@@ -183,6 +183,7 @@ describe("Session in time", () => {
   scenario("a read with a watch whose reply is lost fails once and leaves no watch", (test) =>
     Effect.gen(function*() {
       const zk = yield* test.client()
+      yield* zk.create("/a")
       yield* test.loseReply(({ operation }) => operation === "exists")
       const error = yield* Effect.flip(zk.existsAndWatch("/a"))
       assert.strictEqual(reasonOf(error), "ConnectionLoss")
@@ -192,8 +193,8 @@ describe("Session in time", () => {
       assert.deepStrictEqual((yield* test.dump).watches, [])
       const { event } = yield* zk.existsAndWatch("/a")
       assert.lengthOf((yield* test.dump).watches, 1)
-      yield* zk.create("/a")
-      assert.deepStrictEqual(yield* event, { _tag: "NodeCreated", path: "/a" })
+      yield* zk.delete("/a")
+      assert.deepStrictEqual(yield* event, { _tag: "NodeDeleted", path: "/a" })
     }))
 
   scenario("dns-srv: a client that is unusable for good looks up nothing any more", (test) =>
