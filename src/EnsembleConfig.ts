@@ -48,7 +48,9 @@ export const configPath = "/zookeeper/config"
 export interface Address {
   /** IPv6 without brackets. */
   readonly host: string
+  /** Where followers reach it while it leads. */
   readonly quorumPort: number
+  /** Where leaders are elected. */
   readonly electionPort: number
 }
 
@@ -63,6 +65,7 @@ export interface Member {
   readonly id: number
   /** More than one where it has several networks (3.6 and later). */
   readonly addresses: NonEmptyReadonlyArray<Address>
+  /** Observers serve clients and have no vote. */
   readonly role: "participant" | "observer"
   /** Where clients reach it; `undefined` where its own file says so, not this one. */
   readonly client: Host | undefined
@@ -86,7 +89,8 @@ export interface EnsembleConfig {
 /**
  * A change: some join and some leave, or all are replaced. A member that is
  * written as text is as in `zoo.cfg.dynamic`. With `version` the change is made
- * only if that is still the current one.
+ * only if that is still the current one (else `BadVersion`); by default whatever
+ * that is. The example is at the top of this module.
  *
  * @category models
  * @since 0.1.0
@@ -100,6 +104,7 @@ export type Change =
     readonly version?: bigint | undefined
   }
   | {
+    /** All of them, those that stay included. */
     readonly members: ReadonlyArray<Member | string>
     readonly version?: bigint | undefined
   }

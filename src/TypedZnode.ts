@@ -47,8 +47,9 @@ export interface Versioned<A> {
 /**
  * A znode with a Schema. `R` is what the Schema needs.
  *
- * Every operation is that of the service, with the same guarantees and errors;
- * `InvalidData` says that the data does not fit the Schema.
+ * Every operation is that of the service, with the same guarantees, errors and
+ * interruption. `InvalidData` says that the data that was read does not fit the
+ * Schema, or that a value cannot be encoded by it; then nothing was sent.
  *
  * @category models
  * @since 0.1.0

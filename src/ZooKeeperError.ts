@@ -77,6 +77,7 @@ export class NodeExists extends Schema.TaggedError<NodeExists>(`${TypeId}/NodeEx
  */
 export class BadVersion extends Schema.TaggedError<BadVersion>(`${TypeId}/BadVersion`)("BadVersion", {
   ...Path,
+  /** The version that was given: of the data, or for `setAcl` of the ACL. */
   expected: Schema.Int
 }) {
   override get message() {
