@@ -1143,6 +1143,14 @@ export const operations = (name: string, layer: Connect): void => {
         assert.strictEqual((yield* zk.state)._tag, "Connected")
       }))
 
+    it.effect("an interrupted write that was handed over is executed all the same", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const writing = yield* Effect.forkChild(zk.create(`${root}/a`), { startImmediately: true })
+        yield* Fiber.interrupt(writing)
+        assert.isTrue(yield* present(zk, `${root}/a`))
+      }))
+
     it.effect("a hard quota is kept", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here
