@@ -121,7 +121,8 @@ export interface Identity {
  *
  * It fails with `SessionExpired` when the session ends, `Closed` or `AuthFailed`
  * when the client does. Closing the scope of the read removes the watch, and the
- * event never comes; interrupting who awaits it does not.
+ * event never comes. Interrupting who awaits it changes nothing. The example is at
+ * `getAndWatch`.
  *
  * @category models
  * @since 0.1.0
@@ -162,7 +163,7 @@ export interface Watched<A> {
  *
  * | reason | when | outcome of a write |
  * | --- | --- | --- |
- * | `ConnectionLoss`, `Protocol` | the connection was lost or made no sense before the answer came | `"Unknown"` |
+ * | `ConnectionLoss`, `Protocol`, `Tls` | the connection was lost or made no sense before the answer came | `"Unknown"` |
  * | `ConnectionLoss` | there is no connection, and `failFast` is set | `"NotApplied"` |
  * | `RequestTimeout` | `requestTimeout` has passed without an answer | `"Unknown"` |
  * | `SessionExpired` | the session ended while the request waited; with `onExpiry: "end"` always from then on | `"NotApplied"` |

@@ -151,10 +151,7 @@ describe("Session in time", () => {
       yield* TestClock.adjust("1 minute")
       yield* Fiber.join(connecting)
       assert.lengthOf(reports, 5)
-    }).pipe(
-      Effect.provide(ZooKeeperTest.layerEnsemble({ size: 3 })),
-      Effect.provide(Logger.layer([logger]))
-    )
+    }).pipe(Effect.scoped, Effect.provide([ZooKeeperTest.layerEnsemble({ size: 3 }), Logger.layer([logger])]))
   })
 
   scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
