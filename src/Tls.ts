@@ -49,6 +49,7 @@ import { BadArguments } from "./ZooKeeperError.ts"
  * @since 0.1.0
  */
 export interface File {
+  /** Its path, absolute or from where the process was started. */
   readonly file: string
 }
 

@@ -34,7 +34,9 @@ export interface Create {
   readonly path: string
   readonly data: Uint8Array | string
   readonly mode: CreateMode
+  /** `undefined` for the client's `defaultAcl`. */
   readonly acl: ReadonlyArray<Acl> | undefined
+  /** For the TTL modes: 1 ms to 2^40-1 ms. */
   readonly ttl: Duration.Input | undefined
 }
 
@@ -47,6 +49,7 @@ export interface Create {
 export interface Delete {
   readonly _tag: "Delete"
   readonly path: string
+  /** -1 for any. */
   readonly version: number
 }
 
@@ -60,6 +63,7 @@ export interface SetData {
   readonly _tag: "SetData"
   readonly path: string
   readonly data: Uint8Array | string
+  /** -1 for any. */
   readonly version: number
 }
 
@@ -72,6 +76,7 @@ export interface SetData {
 export interface Check {
   readonly _tag: "Check"
   readonly path: string
+  /** -1 for any. */
   readonly version: number
 }
 
