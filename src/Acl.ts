@@ -57,6 +57,14 @@ export type Permissions = number | "all" | ReadonlyArray<PermissionName>
 /**
  * The bits of a set of permissions. A number is returned as it is.
  *
+ * @example
+ * ```ts
+ * import * as Acl from "effect-zookeeper/Acl"
+ *
+ * Acl.permissionBits(["read", "create"]) // => 5
+ * Acl.permissionBits("all") // => 31
+ * ```
+ *
  * @category permissions
  * @since 0.1.0
  */
@@ -76,7 +84,7 @@ const names: ReadonlyArray<PermissionName> = ["read", "write", "create", "delete
  * ```ts
  * import * as Acl from "effect-zookeeper/Acl"
  *
- * Acl.permissionNames(5) // ["read", "create"]
+ * Acl.permissionNames(5) // => ["read", "create"]
  * ```
  *
  * @category permissions
@@ -140,6 +148,14 @@ const entry = (scheme: string, id: string, permissions: Permissions): Acl => ({
 /**
  * Everybody who can connect.
  *
+ * @example
+ * ```ts
+ * import * as Acl from "effect-zookeeper/Acl"
+ *
+ * // Everybody may read; the network of the servers, and who writes this, may do everything.
+ * export const list = [Acl.world(["read"]), Acl.ip("10.0.0.0/8"), Acl.auth()]
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -148,7 +164,8 @@ export const world = (permissions: Permissions): Acl => entry("world", "anyone",
 /**
  * Every identity that this connection has authenticated as; the server puts
  * them in its place. All permissions by default. The server answers
- * `InvalidAcl` if there is none, and an address (`ip`) does not count.
+ * `InvalidAcl` if there is none, and an address (`ip`) does not count. See
+ * {@link world} for an example.
  *
  * @category constructors
  * @since 0.1.0
@@ -159,6 +176,14 @@ export const auth = (permissions: Permissions = "all"): Acl => entry("auth", "",
  * A user whose hash is known: base64 of the SHA-1, or what the server is
  * configured for, of `user:password`. All permissions by default.
  * {@link digestAcl} computes it.
+ *
+ * @example
+ * ```ts
+ * import * as Acl from "effect-zookeeper/Acl"
+ *
+ * // As `echo -n bob:secret | openssl dgst -sha1 -binary | base64` has it.
+ * export const bob = Acl.digest({ user: "bob", hash: "fyVmFCwVbTJYrznoSu1koqYEYF0=", permissions: ["read", "write"] })
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -184,6 +209,13 @@ export const ip = (address: string, permissions: Permissions = "all"): Acl => en
  * The clients whose TLS certificate has this subject, in the order of RFC 2253:
  * `CN=a,OU=b`. All permissions by default.
  *
+ * @example
+ * ```ts
+ * import * as Acl from "effect-zookeeper/Acl"
+ *
+ * export const list = [Acl.x509("CN=billing,OU=services"), Acl.sasl("alice", ["read"])]
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -204,7 +236,18 @@ const encoder = new TextEncoder()
  * The identity of a user with a password, `user:base64(SHA1("user:password"))`:
  * what kazoo's `make_digest_acl_credential` and Java's `generateDigest` make.
  * Fails with `BadArguments` if the user contains `:`, since servers would split
- * there.
+ * there. Asks nobody.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Acl from "effect-zookeeper/Acl"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const { id } = yield* Acl.digestId("bob", "secret")
+ *   return id // => "bob:fyVmFCwVbTJYrznoSu1koqYEYF0="
+ * })
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -282,6 +325,13 @@ export const creatorAll: ReadonlyArray<Acl> = [auth("all")]
  * (`user:x`), because the reader is not an administrator of the znode. Written
  * back, it would lock the user out.
  *
+ * @example
+ * ```ts
+ * import * as Acl from "effect-zookeeper/Acl"
+ *
+ * Acl.isMasked({ scheme: "digest", id: "bob:x" }) // => true
+ * ```
+ *
  * @category validation
  * @since 0.1.0
  */
@@ -323,8 +373,8 @@ const problemOfEntry = ({ id, perms }: Acl): string | undefined =>
  * ```ts
  * import * as Acl from "effect-zookeeper/Acl"
  *
- * Acl.problemOf(Acl.openUnsafe) // undefined
- * Acl.problemOf([]) // the list is empty
+ * Acl.problemOf(Acl.openUnsafe) // => undefined
+ * Acl.problemOf([]) // => "the list is empty"
  * ```
  *
  * @category validation

@@ -106,6 +106,18 @@ const shown = (text: string, part: string): string => {
  * Parses a connection string, or the strings of a list as if they were joined
  * by commas. See {@link parse}, which does the same as an Effect.
  *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as ConnectionString from "effect-zookeeper/ConnectionString"
+ *
+ * const servers = Result.getOrThrow(ConnectionString.parseResult("zk1, [::1]:2183/app"))
+ *
+ * servers.chroot // => "/app"
+ * servers.hosts.map(ConnectionString.formatHost) // => ["zk1:2181", "[::1]:2183"]
+ * ConnectionString.format(servers) // => "zk1:2181,[::1]:2183/app"
+ * ```
+ *
  * @category parsing
  * @since 0.1.0
  */
@@ -180,6 +192,18 @@ const srvPrefix = "dns-srv://"
  * Parses `dns-srv://name[/chroot]`, as ZooKeeper 3.10 has it; `None` where the
  * text does not begin like that. Fails with `BadArguments`.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ * import * as ConnectionString from "effect-zookeeper/ConnectionString"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const srv = yield* ConnectionString.parseDnsSrv("dns-srv://_zookeeper._tcp.example.com/app")
+ *   return srv // => Option.some({ name: "_zookeeper._tcp.example.com", chroot: "/app" })
+ * })
+ * ```
+ *
  * @category parsing
  * @since 0.1.0
  */
@@ -200,7 +224,8 @@ export const parseDnsSrv = (
   })
 
 /**
- * One server as `host:port`, with an IPv6 address in brackets.
+ * One server as `host:port`, with an IPv6 address in brackets. See
+ * {@link parseResult} for an example.
  *
  * @category formatting
  * @since 0.1.0
@@ -208,7 +233,8 @@ export const parseDnsSrv = (
 export const formatHost = ({ host, port }: Host): string => `${host.includes(":") ? `[${host}]` : host}:${port}`
 
 /**
- * The connection string from which {@link parse} makes the same value.
+ * The connection string from which {@link parse} makes the same value. See
+ * {@link parseResult} for an example.
  *
  * @category formatting
  * @since 0.1.0

@@ -48,7 +48,9 @@ export const configPath = "/zookeeper/config"
 export interface Address {
   /** IPv6 without brackets. */
   readonly host: string
+  /** Where followers reach it while it leads. */
   readonly quorumPort: number
+  /** Where leaders are elected. */
   readonly electionPort: number
 }
 
@@ -63,6 +65,7 @@ export interface Member {
   readonly id: number
   /** More than one where it has several networks (3.6 and later). */
   readonly addresses: NonEmptyReadonlyArray<Address>
+  /** Observers serve clients and have no vote. */
   readonly role: "participant" | "observer"
   /** Where clients reach it; `undefined` where its own file says so, not this one. */
   readonly client: Host | undefined
@@ -86,7 +89,8 @@ export interface EnsembleConfig {
 /**
  * A change: some join and some leave, or all are replaced. A member that is
  * written as text is as in `zoo.cfg.dynamic`. With `version` the change is made
- * only if that is still the current one.
+ * only if that is still the current one (else `BadVersion`); by default whatever
+ * that is. The example is at the top of this module.
  *
  * @category models
  * @since 0.1.0
@@ -100,6 +104,7 @@ export type Change =
     readonly version?: bigint | undefined
   }
   | {
+    /** All of them, those that stay included. */
     readonly members: ReadonlyArray<Member | string>
     readonly version?: bigint | undefined
   }
@@ -127,6 +132,18 @@ const isAnywhere = (host: string): boolean => host === "0.0.0.0" || /^[0:]+$/.te
 /**
  * Reads `server.N=host:quorumPort:electionPort[:role][;[host:]clientPort]`; fails
  * with what is wrong. A client address of `0.0.0.0` becomes the server's host.
+ *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as EnsembleConfig from "effect-zookeeper/EnsembleConfig"
+ *
+ * const line = "server.1=zk1.example:2888:3888:participant;0.0.0.0:2181"
+ * const member = Result.getOrThrow(EnsembleConfig.parseMember(line))
+ *
+ * member.client // => { host: "zk1.example", port: 2181 }
+ * EnsembleConfig.formatMember(member) // => "server.1=zk1.example:2888:3888:participant;zk1.example:2181"
+ * ```
  *
  * @category parsing
  * @since 0.1.0
@@ -159,7 +176,8 @@ export const parseMember = (line: string): Result.Result<Member, string> => {
 const withBrackets = (host: string): string => host.includes(":") ? `[${host}]` : host
 
 /**
- * The line from which {@link parseMember} reads the same member.
+ * The line from which {@link parseMember} reads the same member; see there for an
+ * example.
  *
  * @category formatting
  * @since 0.1.0
@@ -173,6 +191,19 @@ export const formatMember = ({ addresses, client, id, role }: Member): string =>
 
 /**
  * Reads what stands in `/zookeeper/config`; fails with what is wrong.
+ *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as EnsembleConfig from "effect-zookeeper/EnsembleConfig"
+ *
+ * const text = "server.1=zk1:2888:3888;2181\nserver.2=zk2:2888:3888:observer;2181\nversion=100000000"
+ * const config = Result.getOrThrow(EnsembleConfig.parse(text))
+ *
+ * config.version // => 4294967296n
+ * config.members.map(({ role }) => role) // => ["participant", "observer"]
+ * EnsembleConfig.clientHosts(config).length // => 2
+ * ```
  *
  * @category parsing
  * @since 0.1.0
@@ -191,7 +222,8 @@ export const parse = (text: string): Result.Result<EnsembleConfig, string> =>
   })
 
 /**
- * Where clients reach the members, for those that say so.
+ * Where clients reach the members, for those that say so. See {@link parse} for
+ * an example.
  *
  * @category accessors
  * @since 0.1.0

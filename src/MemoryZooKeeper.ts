@@ -14,7 +14,7 @@
  * import * as Effect from "effect/Effect"
  * import * as MemoryZooKeeper from "effect-zookeeper/MemoryZooKeeper"
  *
- * export const program = Effect.gen(function*() {
+ * export const main = Effect.gen(function*() {
  *   const { hosts, test } = yield* MemoryZooKeeper.listen({ port: 2181 })
  *   yield* Effect.logInfo(`listening on ${hosts}`)
  *   // Whoever creates the next znode will not hear of it.
@@ -135,6 +135,19 @@ export class MemoryZooKeeper
  * `SnapshotError` where there is a snapshot that cannot be loaded. One that
  * cannot be saved at the end is logged.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as MemoryZooKeeper from "effect-zookeeper/MemoryZooKeeper"
+ * import * as ZooKeeper from "effect-zookeeper/ZooKeeper"
+ *
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   const { hosts } = yield* MemoryZooKeeper.listen({ port: 0 })
+ *   const zk = yield* ZooKeeper.make({ hosts })
+ *   return yield* zk.create("/over-tcp") // => "/over-tcp"
+ * }))
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -168,7 +181,18 @@ export const listen = (options: Options = {}): Effect.Effect<Service, ListenErro
   })
 
 /**
- * {@link listen} as a layer.
+ * {@link listen} as a layer, with the same errors.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import * as MemoryZooKeeper from "effect-zookeeper/MemoryZooKeeper"
+ *
+ * export const main = Layer.launch(MemoryZooKeeper.layer({ port: 2181, snapshot: "zookeeper.snapshot" })).pipe(
+ *   Effect.catchTag("ListenError", ({ message }) => Effect.logError(message))
+ * )
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -28,6 +28,17 @@ import * as Schedule from "effect/Schedule"
  * Pauses between rounds over all servers: 100 ms doubling up to 5 s, each
  * jittered by 20 %, without end.
  *
+ * @example
+ * ```ts
+ * import * as Schedule from "effect/Schedule"
+ * import * as RetryPolicy from "effect-zookeeper/RetryPolicy"
+ * import * as ZooKeeper from "effect-zookeeper/ZooKeeper"
+ *
+ * // What the option `reconnect` is by default, and another one.
+ * export const patient = ZooKeeper.layer({ hosts: "zk1.example", reconnect: RetryPolicy.connection })
+ * export const eager = ZooKeeper.layer({ hosts: "zk1.example", reconnect: Schedule.spaced("200 millis") })
+ * ```
+ *
  * @category schedules
  * @since 0.1.0
  */
@@ -39,6 +50,18 @@ export const connection: Schedule.Schedule<unknown> = Schedule.min([
 /**
  * Pauses between tries of a command: 50 ms doubling up to 2 s, jittered, given
  * up after 8 repetitions or 15 s.
+ *
+ * @example
+ * ```ts
+ * import * as Schedule from "effect/Schedule"
+ * import * as RetryPolicy from "effect-zookeeper/RetryPolicy"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ *
+ * // Half as patient as the default.
+ * const impatient = RetryPolicy.command.pipe(Schedule.upTo({ times: 4 }))
+ *
+ * export const program = ZooKeeper.use((zk) => zk.exists("/config").pipe(RetryPolicy.retry(impatient)))
+ * ```
  *
  * @category schedules
  * @since 0.1.0
@@ -52,6 +75,18 @@ export const command: Schedule.Schedule<unknown> = Schedule.min([
  * Whether repeating is safe and can help: the connection failed, the request
  * certainly had no effect, and the reason is a passing one.
  *
+ * @example
+ * ```ts
+ * import * as RetryPolicy from "effect-zookeeper/RetryPolicy"
+ * import { ConnectionError, ConnectionLoss, NoNode } from "effect-zookeeper/ZooKeeperError"
+ *
+ * const reason = new ConnectionLoss({ detail: "cut" })
+ *
+ * RetryPolicy.isSafe(new ConnectionError({ reason, outcome: "NotApplied" })) // => true
+ * RetryPolicy.isSafe(new ConnectionError({ reason, outcome: "Unknown" })) // => false
+ * RetryPolicy.isSafe(new NoNode({ path: "/a" })) // => false
+ * ```
+ *
  * @category predicates
  * @since 0.1.0
  */
@@ -61,7 +96,8 @@ export const isSafe = (error: unknown): boolean =>
 
 /**
  * Repeats an operation while that is safe, by {@link command} unless another
- * Schedule is given. Interruption ends the pause at once.
+ * Schedule is given; then fails with the last error. Interruption ends the pause
+ * at once. Source: kazoo's `client.retry`, which repeats writes blindly.
  *
  * @example
  * ```ts

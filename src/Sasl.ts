@@ -107,8 +107,10 @@ const digestUri = "zookeeper/zk-sasl-md5"
 const refuse = (detail: string) => new SaslError({ detail, isPassing: false })
 
 /**
- * User and password, as the server has them in its JAAS file. The server must
- * prove that it knows the password, too.
+ * DIGEST-MD5 with user and password, as the server has them in its JAAS file. The
+ * server must prove that it knows the password, too; what either side refuses is
+ * `AuthFailed`, for good. The example is at the top of this module. Source:
+ * RFC 2831, kazoo's `sasl_options`.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,6 +1,19 @@
 /**
  * What one server says about itself.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ *
+ * // Whether this server has persistent watches, and how busy it is.
+ * export const program = ZooKeeper.use((zk) =>
+ *   Effect.map(zk.serverFacts, ({ latency, version = "0" }) => ({
+ *     isNew: version.localeCompare("3.6", "en", { numeric: true }) >= 0,
+ *     averageMillis: latency.average
+ *   })))
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"

@@ -11,6 +11,22 @@
  * kazoo's three states can be derived: CONNECTED is `Connected`, SUSPENDED is
  * `Suspended`, LOST is `Expired`, `AuthFailed` and `Closed`.
  *
+ * @example
+ * ```ts
+ * import type { SessionState } from "effect-zookeeper/SessionState"
+ *
+ * export const asKazoo = (state: SessionState): "CONNECTED" | "SUSPENDED" | "LOST" => {
+ *   switch (state._tag) {
+ *     case "Connected":
+ *       return "CONNECTED"
+ *     case "Suspended":
+ *       return "SUSPENDED"
+ *     default:
+ *       return "LOST"
+ *   }
+ * }
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Effect from "effect/Effect"
@@ -104,7 +120,9 @@ export type SessionState = Connecting | Connected | Suspended | Expired | AuthFa
  * @since 0.1.0
  */
 export interface SessionCredentials {
+  /** Signed, 64 bits; 0 where there is no session: then a new one is begun. */
   readonly id: bigint
+  /** 16 bytes. */
   readonly password: Redacted.Redacted<Uint8Array>
   /** Servers that are behind it are avoided; 0 where it is unknown. */
   readonly lastZxid: bigint
@@ -119,6 +137,7 @@ export interface SessionCredentials {
 export interface SessionInfo extends SessionCredentials {
   /** As the server granted it, in ms. */
   readonly timeout: number
+  /** The server has lost its quorum and serves reads only. */
   readonly readOnly: boolean
   /** The server that serves it. */
   readonly server: Host
@@ -132,12 +151,11 @@ export interface SessionInfo extends SessionCredentials {
  * A session id or a zxid as servers write it into their logs: unsigned,
  * hexadecimal.
  *
- * **Example** (Naming a session)
- *
+ * @example
  * ```ts
  * import { SessionState } from "effect-zookeeper"
  *
- * export const shown = SessionState.hexadecimal(-2n) // "0xfffffffffffffffe"
+ * SessionState.hexadecimal(-2n) // => "0xfffffffffffffffe"
  * ```
  *
  * @category formatting

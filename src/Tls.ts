@@ -49,6 +49,7 @@ import { BadArguments } from "./ZooKeeperError.ts"
  * @since 0.1.0
  */
 export interface File {
+  /** Its path, absolute or from where the process was started. */
   readonly file: string
 }
 
@@ -114,6 +115,14 @@ const refuse = (argument: string, problem: string): BadArguments =>
 
 /**
  * What is wrong with the options, where that can be said without a connection.
+ *
+ * @example
+ * ```ts
+ * import * as Tls from "effect-zookeeper/Tls"
+ *
+ * Tls.problemOf({ ca: Tls.file("ca.pem") }) // => undefined
+ * Tls.problemOf({ cert: Tls.file("client.pem") })?.argument // => "tls.key"
+ * ```
  *
  * @category validation
  * @since 0.1.0

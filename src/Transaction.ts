@@ -34,7 +34,9 @@ export interface Create {
   readonly path: string
   readonly data: Uint8Array | string
   readonly mode: CreateMode
+  /** `undefined` for the client's `defaultAcl`. */
   readonly acl: ReadonlyArray<Acl> | undefined
+  /** For the TTL modes: 1 ms to 2^40-1 ms. */
   readonly ttl: Duration.Input | undefined
 }
 
@@ -47,6 +49,7 @@ export interface Create {
 export interface Delete {
   readonly _tag: "Delete"
   readonly path: string
+  /** -1 for any. */
   readonly version: number
 }
 
@@ -60,6 +63,7 @@ export interface SetData {
   readonly _tag: "SetData"
   readonly path: string
   readonly data: Uint8Array | string
+  /** -1 for any. */
   readonly version: number
 }
 
@@ -72,6 +76,7 @@ export interface SetData {
 export interface Check {
   readonly _tag: "Check"
   readonly path: string
+  /** -1 for any. */
   readonly version: number
 }
 
@@ -102,7 +107,9 @@ export type Results<Operations extends ReadonlyArray<Operation>> = {
 }
 
 /**
- * Creates a znode. `makeParents` and `protected` are not to be had here.
+ * Creates a znode, by default empty, `"persistent"` and with the client's
+ * `defaultAcl`. `makeParents` and `protected` are not to be had here. What makes it
+ * fail is what makes `create` of the client fail.
  *
  * @category constructors
  * @since 0.1.0
@@ -125,7 +132,8 @@ export const create = (
 })
 
 /**
- * Deletes a znode, of the given version or of any.
+ * Deletes a znode, of the given version or (-1, the default) of any. Culprit with
+ * `NoNode`, `NoAuth`, `BadVersion` or `NotEmpty`.
  *
  * @category constructors
  * @since 0.1.0
@@ -133,7 +141,22 @@ export const create = (
 export const remove = (path: string, version: number = -1): Delete => ({ _tag: "Delete", path, version })
 
 /**
- * Replaces the data of a znode, of the given version or of any.
+ * Replaces the data of a znode, of the given version or (-1, the default) of any.
+ * Culprit with `NoNode`, `NoAuth`, `BadVersion` or `QuotaExceeded`.
+ *
+ * @example
+ * ```ts
+ * import * as Transaction from "effect-zookeeper/Transaction"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ *
+ * // Writes only while a lock is held and nobody has changed what was read.
+ * export const fenced = (lock: string, version: number) =>
+ *   ZooKeeper.use((zk) =>
+ *     zk.transaction([
+ *       Transaction.check(lock),
+ *       Transaction.set("/state", "next", version)
+ *     ]))
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -146,7 +169,9 @@ export const set = (path: string, data: Uint8Array | string, version: number = -
 })
 
 /**
- * Requires that a znode exists, and has the given version.
+ * Requires that a znode exists, and has the given version (-1, the default: any).
+ * Culprit with `NoNode`, `NoAuth` (it needs `read`) or `BadVersion`. See
+ * {@link set} for an example.
  *
  * @category constructors
  * @since 0.1.0

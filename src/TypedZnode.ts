@@ -47,8 +47,9 @@ export interface Versioned<A> {
 /**
  * A znode with a Schema. `R` is what the Schema needs.
  *
- * Every operation is that of the service, with the same guarantees and errors;
- * `InvalidData` says that the data does not fit the Schema.
+ * Every operation is that of the service, with the same guarantees, errors and
+ * interruption. `InvalidData` says that the data that was read does not fit the
+ * Schema, or that a value cannot be encoded by it; then nothing was sent.
  *
  * @category models
  * @since 0.1.0
@@ -106,6 +107,17 @@ const text = Schema.Uint8Array.pipe(Schema.decodeTo(
  * A codec to the bytes of a JSON text, in the form that the Schema has in JSON:
  * a `Date` is a string, for instance. Usable for recipes that take bytes.
  *
+ * @example
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as TypedZnode from "effect-zookeeper/TypedZnode"
+ *
+ * const codec = TypedZnode.json(Schema.Struct({ until: Schema.Date }))
+ * const bytes = Schema.encodeSync(codec)({ until: new Date(0) })
+ *
+ * new TextDecoder().decode(bytes) // => '{"until":"1970-01-01T00:00:00.000Z"}'
+ * ```
+ *
  * @category schemas
  * @since 0.1.0
  */
@@ -115,6 +127,22 @@ export const json = <A, I, RD, RE>(schema: Schema.Codec<A, I, RD, RE>): Schema.C
 /**
  * A znode that holds bytes of another form than JSON, by a Schema that encodes
  * to them.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Schema from "effect/Schema"
+ * import * as Jute from "effect-zookeeper/jute/Jute"
+ * import * as TypedZnode from "effect-zookeeper/TypedZnode"
+ *
+ * const version = TypedZnode.fromBytes("/version", Jute.toCodec(Schema.Struct({ major: Jute.Int, minor: Jute.Int })))
+ *
+ * export const program = Effect.gen(function*() {
+ *   yield* version.create({ major: 3, minor: 8 })
+ *   const { stat } = yield* version.get
+ *   return stat.dataLength // => 8
+ * })
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -158,7 +186,9 @@ export const fromBytes = <A, RD = never, RE = never>(
 }
 
 /**
- * A znode that holds a value as JSON.
+ * A znode that holds a value as JSON, UTF-8, in the form of {@link json}. Asks
+ * nobody; the example is at the top of this module. Source: Curator's
+ * `ModeledFramework`.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,6 +1,22 @@
 /**
  * Znodes: what a read returns, and the kinds that can be created.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import type { CreateOptions } from "effect-zookeeper/Znode"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ *
+ * const member: CreateOptions = { mode: "ephemeralSequential", makeParents: true }
+ *
+ * export const program = Effect.gen(function*() {
+ *   const zk = yield* ZooKeeper
+ *   const path = yield* zk.create("/group/member-", "", member)
+ *   const { stat } = yield* zk.get(path)
+ *   return stat.ephemeralOwner === (yield* zk.session).id // => true
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
@@ -116,7 +132,15 @@ const flags: { readonly [Mode in CreateMode]: number } = {
 }
 
 /**
- * The number of a mode on the wire.
+ * The number of a mode on the wire. Source: ZooKeeper's `CreateMode.toFlag`.
+ *
+ * @example
+ * ```ts
+ * import * as Znode from "effect-zookeeper/Znode"
+ *
+ * Znode.flagOf("container") // => 4
+ * Znode.isSequential("ephemeralSequential") // => true
+ * ```
  *
  * @category accessors
  * @since 0.1.0
@@ -124,7 +148,7 @@ const flags: { readonly [Mode in CreateMode]: number } = {
 export const flagOf = (mode: CreateMode): number => flags[mode]
 
 /**
- * Whether a mode appends a sequence number.
+ * Whether a mode appends a sequence number. See {@link flagOf} for an example.
  *
  * @category predicates
  * @since 0.1.0

@@ -82,8 +82,8 @@ const explain = (path: string, index: number): string => {
  * ```ts
  * import * as ZnodePath from "effect-zookeeper/ZnodePath"
  *
- * ZnodePath.problemOf("/app/config") // undefined
- * ZnodePath.problemOf("/app/") // a path other than "/" does not end with "/" (index 4)
+ * ZnodePath.problemOf("/app/config") // => undefined
+ * ZnodePath.problemOf("/app/") // => 'a path other than "/" does not end with "/" (index 4)'
  * ```
  *
  * @category validation
@@ -97,6 +97,13 @@ export const problemOf = (path: string): string | undefined => {
 /**
  * {@link problemOf} for the path given to a sequential create, to which the
  * server appends ten digits: here `/queue/` is legal, and so is `/queue/..`.
+ *
+ * @example
+ * ```ts
+ * import * as ZnodePath from "effect-zookeeper/ZnodePath"
+ *
+ * ZnodePath.sequentialProblemOf("/queue/") // => undefined
+ * ```
  *
  * @category validation
  * @since 0.1.0
@@ -139,6 +146,13 @@ export const validate = (path: string): Effect.Effect<string, BadArguments> => r
  * {@link validate} for the path given to a sequential create: `/queue/` is
  * legal there. Fails with `BadArguments`.
  *
+ * @example
+ * ```ts
+ * import * as ZnodePath from "effect-zookeeper/ZnodePath"
+ *
+ * export const checked = ZnodePath.validateSequential("/queue/")
+ * ```
+ *
  * @category validation
  * @since 0.1.0
  */
@@ -153,8 +167,8 @@ export const validateSequential = (path: string): Effect.Effect<string, BadArgum
  * ```ts
  * import * as ZnodePath from "effect-zookeeper/ZnodePath"
  *
- * ZnodePath.join("/app", "config") // "/app/config"
- * ZnodePath.join("/", "app") // "/app"
+ * ZnodePath.join("/app", "config") // => "/app/config"
+ * ZnodePath.join("/", "app") // => "/app"
  * ```
  *
  * @category combinators
@@ -168,6 +182,14 @@ export const join: {
 /**
  * The path of the parent. The root is its own parent.
  *
+ * @example
+ * ```ts
+ * import * as ZnodePath from "effect-zookeeper/ZnodePath"
+ *
+ * ZnodePath.parent("/app/config") // => "/app"
+ * ZnodePath.name("/app/config") // => "config"
+ * ```
+ *
  * @category accessors
  * @since 0.1.0
  */
@@ -177,7 +199,8 @@ export const parent = (path: string): string => {
 }
 
 /**
- * The last component of a path; empty for the root.
+ * The last component of a path; empty for the root. See {@link parent} for an
+ * example.
  *
  * @category accessors
  * @since 0.1.0
@@ -209,7 +232,7 @@ const encodeCharacter = (character: string): string =>
  * ```ts
  * import * as ZnodePath from "effect-zookeeper/ZnodePath"
  *
- * ZnodePath.join("/users", ZnodePath.encodeSegment("a/b 100%")) // "/users/a%2Fb 100%25"
+ * ZnodePath.join("/users", ZnodePath.encodeSegment("a/b 100%")) // => "/users/a%2Fb 100%25"
  * ```
  *
  * @category encoding
@@ -232,10 +255,11 @@ const decodeUriComponent = Option.liftThrowable(decodeURIComponent)
  *
  * @example
  * ```ts
+ * import * as Option from "effect/Option"
  * import * as ZnodePath from "effect-zookeeper/ZnodePath"
  *
- * ZnodePath.decodeSegment("a%2Fb 100%25") // Option.some("a/b 100%")
- * ZnodePath.decodeSegment("100%") // Option.none()
+ * ZnodePath.decodeSegment("a%2Fb 100%25") // => Option.some("a/b 100%")
+ * ZnodePath.decodeSegment("100%") // => Option.none()
  * ```
  *
  * @category encoding
@@ -295,11 +319,12 @@ const suffixLength = (name: string): number => {
  *
  * @example
  * ```ts
+ * import * as Option from "effect/Option"
  * import * as ZnodePath from "effect-zookeeper/ZnodePath"
  *
- * ZnodePath.sequenceOf("lock-0000000042") // Option.some(42)
- * ZnodePath.sequenceOf("lock--2147483647", "lock-") // Option.some(-2147483647)
- * ZnodePath.sequenceOf("config") // Option.none()
+ * ZnodePath.sequenceOf("lock-0000000042") // => Option.some(42)
+ * ZnodePath.sequenceOf("lock--2147483647", "lock-") // => Option.some(-2147483647)
+ * ZnodePath.sequenceOf("config") // => Option.none()
  * ```
  *
  * @category sequential znodes
@@ -317,6 +342,13 @@ export const sequenceOf = (name: string, prefix?: string): Option.Option<number>
  * The name, or path, of a sequential znode without the number that
  * {@link sequenceOf} finds in it; all of it if there is none.
  *
+ * @example
+ * ```ts
+ * import * as ZnodePath from "effect-zookeeper/ZnodePath"
+ *
+ * ZnodePath.prefixOf("/locks/lock-0000000042") // => "/locks/lock-"
+ * ```
+ *
  * @category sequential znodes
  * @since 0.1.0
  */
@@ -325,6 +357,15 @@ export const prefixOf = (name: string): string => name.slice(0, name.length - su
 /**
  * The server's path for a client's path under a chroot. `/` is the chroot znode
  * itself; the chroot `""` is none.
+ *
+ * @example
+ * ```ts
+ * import * as ZnodePath from "effect-zookeeper/ZnodePath"
+ *
+ * ZnodePath.withChroot("/app", "/config") // => "/app/config"
+ * ZnodePath.withChroot("/app", "/") // => "/app"
+ * ZnodePath.stripChroot("/app", "/app/config") // => "/config"
+ * ```
  *
  * @category chroot
  * @since 0.1.0
@@ -335,7 +376,8 @@ export const withChroot = (chroot: string, path: string): string =>
 /**
  * The client's path for a server's path: the inverse of {@link withChroot}. A
  * path outside the chroot is returned as it is: `/zookeeper/config` does not
- * lie under `/zoo`.
+ * lie under `/zoo`. Source: kazoo's `unchroot`. See {@link withChroot} for an
+ * example.
  *
  * @category chroot
  * @since 0.1.0

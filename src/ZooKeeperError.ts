@@ -10,6 +10,30 @@
  *
  * Paths in errors are the caller's own: a chroot is never shown.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const zk = yield* ZooKeeper
+ *   const create = zk.create("/config", "{}")
+ *   const created = create.pipe(
+ *     // About the znode: it is there, which is as good.
+ *     Effect.catchTag("NodeExists", ({ path }) => Effect.succeed(path)),
+ *     // About the connection.
+ *     Effect.catchTag("ConnectionError", (error) => {
+ *       // It was sent, and nobody knows: look.
+ *       if (error.outcome === "Unknown") return Effect.as(zk.get("/config"), "/config")
+ *       // Nothing has happened: once more, where that can help.
+ *       if (error.isRetryable) return Effect.delay(create, "1 second")
+ *       return error.reason._tag === "SessionExpired" ? create : Effect.fail(error)
+ *     })
+ *   )
+ *   return yield* created // => "/config"
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
@@ -53,6 +77,7 @@ export class NodeExists extends Schema.TaggedError<NodeExists>(`${TypeId}/NodeEx
  */
 export class BadVersion extends Schema.TaggedError<BadVersion>(`${TypeId}/BadVersion`)("BadVersion", {
   ...Path,
+  /** The version that was given: of the data, or for `setAcl` of the ACL. */
   expected: Schema.Int
 }) {
   override get message() {

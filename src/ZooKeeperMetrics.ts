@@ -17,8 +17,7 @@ import * as Metric from "effect/Metric"
  * `outcome`: `ok`, `refused` (a typed answer about the znode, such as `NoNode`),
  * `NotApplied` or `Unknown` (a `ConnectionError`).
  *
- * **Example** (Alerting on lost replies)
- *
+ * @example
  * ```ts
  * import * as Effect from "effect/Effect"
  * import * as Metric from "effect/Metric"
@@ -26,6 +25,7 @@ import * as Metric from "effect/Metric"
  *
  * const lost = Metric.withAttributes(ZooKeeperMetrics.requests, { operation: "create", outcome: "Unknown" })
  *
+ * // For an alert: creates of which nobody knows whether they were made.
  * export const program = Effect.map(Metric.value(lost), ({ count }) => count > 0)
  * ```
  *
@@ -73,6 +73,22 @@ export const waiting = Metric.gauge("zookeeper.client.waiting", {
 /**
  * Clients by the `state` of their session: `Connecting`, `Connected`,
  * `Suspended`, `AuthFailed`. Closed clients are not counted.
+ *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Metric from "effect/Metric"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ * import * as ZooKeeperMetrics from "effect-zookeeper/ZooKeeperMetrics"
+ *
+ * const connected = Metric.withAttributes(ZooKeeperMetrics.sessions, { state: "Connected" })
+ *
+ * export const program = Effect.gen(function*() {
+ *   yield* ZooKeeper
+ *   const { value } = yield* Metric.value(connected)
+ *   return value > 0 // => true
+ * })
+ * ```
  *
  * @category sessions
  * @since 0.1.0

@@ -119,6 +119,7 @@ export interface Controls {
    * znodes are gone at once, and their connections are closed without a word.
    * The client learns it when it comes back.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -132,6 +133,7 @@ export interface Controls {
    * more in either direction, and neither side learns it but by its own timer.
    * New connections are not concerned.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -142,6 +144,7 @@ export interface Controls {
   /**
    * Whether new connections are refused. Those that live go on.
    *
+   * @example
    * ```ts
    * import * as Effect from "effect/Effect"
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
@@ -154,6 +157,7 @@ export interface Controls {
    * Whether new connections are accepted and then never answered, not even when
    * this is taken back: a server that hangs.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -165,6 +169,7 @@ export interface Controls {
    * Holds all bytes, of new connections too, and the news that a side has
    * closed, until {@link Controls.thaw | thaw} delivers them late.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -175,6 +180,7 @@ export interface Controls {
   /**
    * Delivers what {@link Controls.freeze | freeze} held.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -185,6 +191,7 @@ export interface Controls {
   /**
    * Each frame takes so long, in each direction; 0 takes it back.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -195,6 +202,7 @@ export interface Controls {
   /**
    * Whether bytes arrive one at a time, in both directions.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -207,6 +215,7 @@ export interface Controls {
    * over all connections, and then cuts the one that carried the last. Frames
    * are torn where it falls. Once.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -220,6 +229,7 @@ export interface Controls {
    * predicate any reply to a request fits; with one also handshakes, pings and
    * events are asked for.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -236,6 +246,7 @@ export interface Controls {
    * the request as a whole (`"Throttled"`, `"NotReadOnly"`, …). Behind
    * `"Unimplemented"` the connection is closed, as servers do.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -251,6 +262,7 @@ export interface Controls {
    * Corrupts the next reply that fits. Without a predicate any reply to a
    * request fits.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -263,6 +275,7 @@ export interface Controls {
    * one), as if their client had connected there. The server that had them
    * hangs up without a word when it is asked next.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -274,6 +287,7 @@ export interface Controls {
    * Decides about every frame from a client, given without its length, until
    * the scope ends. The first hook with an opinion wins.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -287,6 +301,7 @@ export interface Controls {
    * Decides about every frame from the server, given without its length, until
    * the scope ends. The first hook with an opinion wins.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -299,6 +314,7 @@ export interface Controls {
   /**
    * Lets go of what hooks hold.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -309,6 +325,7 @@ export interface Controls {
   /**
    * Takes all of these faults back. What is lost stays lost.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -388,6 +405,7 @@ export interface Service extends Controls {
    * The controls for some connections and sessions only: those of a client, of
    * a session id, or of a server (`host:port`, one of `hosts`).
    *
+   * @example
    * ```ts
    * import * as Effect from "effect/Effect"
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
@@ -405,6 +423,7 @@ export interface Service extends Controls {
    * Whether a server (by default all) has lost its quorum: it refuses writes,
    * and clients that do not accept a server that is read-only.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -415,6 +434,7 @@ export interface Service extends Controls {
   /**
    * The newest requests that came in, oldest first.
    *
+   * @example
    * ```ts
    * import * as Effect from "effect/Effect"
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
@@ -428,6 +448,7 @@ export interface Service extends Controls {
   /**
    * The first request that fits, of those that come from now on.
    *
+   * @example
    * ```ts
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
    *
@@ -439,6 +460,7 @@ export interface Service extends Controls {
    * What the server knows now, without asking it as a client: no permission, no
    * session, no trace in the log.
    *
+   * @example
    * ```ts
    * import * as Effect from "effect/Effect"
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
@@ -454,6 +476,7 @@ export interface Service extends Controls {
   /**
    * Another client of the same server, for as long as the scope is open.
    *
+   * @example
    * ```ts
    * import * as Effect from "effect/Effect"
    * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
@@ -578,6 +601,19 @@ export const fromNetwork = (network: Network.Network, hosts: ReadonlyArray<strin
 /**
  * A server of its own, without clients, for as long as the scope is open.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as ZooKeeperTest from "effect-zookeeper/ZooKeeperTest"
+ *
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   const test = yield* ZooKeeperTest.make({ size: 3 })
+ *   const zk = yield* test.client()
+ *   yield* zk.create("/a")
+ *   return (yield* test.dump).znodes.has("/a") // => true
+ * }))
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -618,7 +654,23 @@ export const layerEnsemble = (options: EnsembleOptions = {}): Layer.Layer<ZooKee
   Layer.merge(Layer.effect(ZooKeeperTest, make(options)), Layer.succeed(Uuid.Uuid, Uuid.seeded))
 
 /**
- * A client of the test server. Each call is another client.
+ * A client of the test server, of its own for each layer that is built. Fails
+ * with `BadArguments` where an option is malformed.
+ *
+ * @example
+ * ```ts
+ * import { it } from "@effect/vitest"
+ * import * as Effect from "effect/Effect"
+ * import * as Layer from "effect/Layer"
+ * import { ZooKeeper } from "effect-zookeeper/ZooKeeper"
+ * import * as ZooKeeperTest from "effect-zookeeper/ZooKeeperTest"
+ *
+ * // One server for all tests, a client for each.
+ * it.layer(ZooKeeperTest.layerEnsemble())("on one server", (it) => {
+ *   it.effect("creates", () =>
+ *     ZooKeeper.use((zk) => zk.create("/a")).pipe(Effect.provide(Layer.fresh(ZooKeeperTest.layerClient()))))
+ * })
+ * ```
  *
  * @category layers
  * @since 0.1.0

@@ -41,6 +41,16 @@ export type Connect = Connects.Connect
  * server of 3.8 or later with extended types (TTL) and at most one second
  * between its looks at containers; each test keeps to a znode of its own.
  *
+ * @example
+ * ```ts
+ * import { operations, watches } from "effect-zookeeper/testing"
+ * import { ZooKeeperLive } from "effect-zookeeper/ZooKeeper"
+ *
+ * // One by one, in a file that vitest runs.
+ * operations("my ensemble", (settings) => ZooKeeperLive({ hosts: "127.0.0.1:2181", ...settings }))
+ * watches("my ensemble", (settings) => ZooKeeperLive({ hosts: "127.0.0.1:2181", ...settings }))
+ * ```
+ *
  * @category suites
  * @since 0.1.0
  */
@@ -48,7 +58,8 @@ export const operations: (name: string, connect: Connect) => void = Operations.o
 
 /**
  * Watches: streams that follow znodes and children, raw events, one-shot
- * watches, their order, and that none is left behind.
+ * watches, their order, and that none is left behind. See {@link operations} for
+ * an example.
  *
  * @category suites
  * @since 0.1.0

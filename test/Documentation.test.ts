@@ -1,56 +1,133 @@
-/** Every example in the JSDoc and the README compiles, and every public export says since when it is there. */
-import { assert, it } from "@effect/vitest"
+/**
+ * Every example in the JSDoc and the README compiles, those of the client run and return what they say, and every
+ * public export says since when it is there and shows how it is used.
+ */
+import { assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as References from "effect/References"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import type { ZooKeeper } from "../src/ZooKeeper.ts"
+import * as ZooKeeperTest from "../src/ZooKeeperTest.ts"
 
 const root = join(import.meta.dirname, "..")
-const modules = globSync("src/{*,jute/*,recipe/*}.ts", { cwd: root })
+const modules = globSync("src/{*,jute/*,recipe/*}.ts", { cwd: root }).filter((file) => file !== "src/index.ts").toSorted()
 
-const blocks = (file: string): Array<string> => {
-  const text = readFileSync(join(root, file), "utf8").replaceAll(/^ *\* ?/gm, "")
-  return Array.from(text.matchAll(/```ts\n([\s\S]*?)```/g), ([, code = ""]) => code).filter((code) =>
-    code.includes("import ")
-  )
+/** Not below node_modules, where Node and vitest take TypeScript for somebody else's. */
+const directory = join(root, "test/.examples")
+
+interface Example {
+  readonly file: string
+  readonly path: string
+  readonly code: string
 }
 
-it("examples compile", () => {
-  const directory = join(root, "node_modules/.cache/examples")
+const read = (file: string): string => readFileSync(join(root, file), "utf8")
+
+const examples: ReadonlyArray<Example> = [...modules, "README.md"].flatMap((file) =>
+  Array.from(read(file).replaceAll(/^ *\* ?/gm, "").matchAll(/```ts\n([\s\S]*?)```/g), ([, code = ""]) => code)
+    .filter((code) => code.includes("import "))
+    .map((code, index) => ({ file, code, path: join(directory, `${file.replaceAll(/\W/g, "_")}_${index + 1}.ts`) }))
+)
+
+const shown = (file: string): string =>
+  examples.filter((example) => example.file === file).map(({ code }) => code).join("\n")
+
+/** By import, or as a member of a module that was imported whole. */
+const isShown = (file: string, name: string): boolean =>
+  new RegExp(`\\.${name}\\b|^import \\{[^}]*\\b${name}\\b`, "m").test(shown(file))
+
+/** What an expression is said to be (`1 + 1 // => 2`) is held against what it is. */
+const checked = (code: string): string =>
+  code.replaceAll(/^( *(?:return |(?:export )?const \w+ = )?)(\S.*) \/\/ => (.*)$/gm, "$1said($2, $3)")
+
+const saying = `import { assert } from "@effect/vitest"
+const said = <A>(actual: A, expected: unknown): A => (assert.deepStrictEqual(actual, expected), actual)
+`
+
+/** Example files import the sources, so that they can be run as well. */
+beforeAll(() => {
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(directory, { recursive: true })
-  let count = 0
-  for (const file of [...modules, "README.md"]) {
-    for (const code of blocks(file)) {
-      writeFileSync(join(directory, `${file.replaceAll(/\W/g, "_")}_${count++}.ts`), code)
-    }
+  for (const { code, path } of examples) {
+    const imports = code.replaceAll(/"effect-zookeeper(?:\/([^"]+))?"/g, (_, name = "index") => `"../../src/${name}.ts"`)
+    writeFileSync(path, code.includes(" // => ") ? saying + checked(imports) : imports)
   }
   writeFileSync(
     join(directory, "tsconfig.json"),
     JSON.stringify({
-      extends: "../../../tsconfig.json",
-      compilerOptions: {
-        noUnusedLocals: false,
-        paths: { "effect-zookeeper": ["../../../src/index.ts"], "effect-zookeeper/*": ["../../../src/*.ts"] }
-      },
+      extends: "../../tsconfig.json",
+      compilerOptions: { noUnusedLocals: false },
       include: ["*.ts"],
       exclude: []
     })
   )
-  assert.isAbove(count, 4)
+})
+
+it("examples compile", () => {
   execFileSync(join(root, "node_modules/.bin/tsc"), ["-p", directory], { stdio: ["ignore", "inherit", "inherit"] })
 })
 
+interface Runnable {
+  readonly program?: Effect.Effect<unknown, unknown, ZooKeeper | ZooKeeperTest.ZooKeeperTest | Scope.Scope>
+}
+
+describe("examples that say what comes of them, or export a program, are right", () => {
+  for (const { code, file, path } of examples) {
+    if (file.includes("/recipe/") || !/^export const program\b| \/\/ => /m.test(code)) continue
+    it.live(path.slice(directory.length + 1), () =>
+      Effect.flatMap(Effect.promise((): Promise<Runnable> => import(path)), ({ program = Effect.void }) => program).pipe(
+        Effect.provide(ZooKeeperTest.layer()),
+        Effect.provideService(References.MinimumLogLevel, "Error")
+      ))
+  }
+})
+
 it("every public export is documented", () => {
-  const undocumented = modules.filter((file) => file !== "src/index.ts").flatMap((file) => {
-    const lines = readFileSync(join(root, file), "utf8").split("\n")
+  const undocumented = modules.flatMap((file) => {
+    const lines = read(file).split("\n")
     return lines.flatMap((line, index) => {
       if (!/^export (const|class|interface|type|function)/.test(line)) return []
-      const comment = lines.slice(Math.max(0, index - 40), index).join("\n")
-      const last = comment.slice(comment.lastIndexOf("/**"))
+      const before = lines.slice(0, index).join("\n")
+      const last = before.slice(before.lastIndexOf("/**"))
       return last.includes("@since") && last.includes("@category") && last.trimEnd().endsWith("*/")
         ? []
         : [`${file}:${index + 1} ${line}`]
     })
   })
   assert.deepStrictEqual(undocumented, [])
+})
+
+it("every module has an example", () => {
+  assert.deepStrictEqual(modules.filter((file) => shown(file) === ""), [])
+})
+
+const isClass = (value: object): boolean => /^class\b/.test(Function.prototype.toString.call(value))
+
+const isInternal = (file: string, name: string): boolean =>
+  new RegExp(`@internal\\b(?:(?!\\*/)[^])*\\*/\\nexport const ${name}\\b`).test(read(file))
+
+it("every function is used in an example of its module", async () => {
+  const unused: Array<string> = []
+  for (const file of modules.filter((file) => !file.includes("/recipe/"))) {
+    const exported: Record<string, unknown> = await import(join(root, file))
+    for (const [name, value] of Object.entries(exported)) {
+      if (typeof value !== "function" || isClass(value) || Schema.isSchema(value) || isInternal(file, name)) continue
+      if (!isShown(file, name)) unused.push(`${file} ${name}`)
+    }
+  }
+  assert.deepStrictEqual(unused, [])
+})
+
+it("everything that a client can do is used in an example", () => {
+  const text = read("src/ZooKeeper.ts")
+  const service = text.slice(text.indexOf("export interface Service"), text.indexOf("export class ZooKeeper"))
+  const members = Array.from(service.matchAll(/^ {2}readonly (\w+)/gm), ([, name = ""]) => name)
+  assert.isAbove(members.length, 30)
+  const unused = members.filter((name) =>
+    !examples.some(({ code, file }) => file.startsWith("src/") && new RegExp(`\\bzk\\.${name}\\b`).test(code)))
+  assert.deepStrictEqual(unused, [])
 })

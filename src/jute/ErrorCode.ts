@@ -4,6 +4,14 @@
  * A number that is not listed here is legal: newer servers may send it, and it
  * is kept as it is.
  *
+ * @example
+ * ```ts
+ * import { describe, ErrorCode } from "effect-zookeeper/jute/ErrorCode"
+ *
+ * describe(ErrorCode.NoNode) // => "NoNode (-101)"
+ * describe(-999) // => "unknown error (-999)"
+ * ```
+ *
  * @since 0.1.0
  */
 

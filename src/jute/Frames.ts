@@ -2,6 +2,24 @@
  * Cuts a stream of bytes into frames: a length of four bytes, then as many
  * bytes of payload.
  *
+ * @example
+ * ```ts
+ * import { Frames } from "effect-zookeeper/jute/Frames"
+ *
+ * const seen: Array<number> = []
+ * // Of at most 1 MiB.
+ * const frames = new Frames(1 << 20, {
+ *   frame: (reader) => seen.push(reader.int()),
+ *   oversize: (_, size) => console.warn(`${size} bytes were skipped`)
+ * })
+ *
+ * // A frame of four bytes, in two pieces.
+ * frames.push(new Uint8Array([0, 0, 0, 4, 0, 0]))
+ * frames.push(new Uint8Array([0, 42]))
+ *
+ * seen // => [42]
+ * ```
+ *
  * @since 0.1.0
  */
 import { JuteError, Reader } from "./Jute.ts"

@@ -316,6 +316,25 @@ const annotated = <S extends Schema.Top>(schema: S, layout: Layout): S["Rebuild"
  * Gives a Schema a layout of its own in place of the compiled one: for records
  * that frame themselves, and for measured hot spots.
  *
+ * @example
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Jute from "effect-zookeeper/jute/Jute"
+ *
+ * // A port in two bytes.
+ * const Port = Jute.withLayout(Schema.Int, {
+ *   read: (reader) => reader.view.getUint16(reader.take(2)),
+ *   write: (writer, value: number) => {
+ *     writer.reserve(2)
+ *     writer.view.setUint16(writer.offset, value)
+ *     writer.offset += 2
+ *   },
+ *   minimum: 2
+ * })
+ *
+ * Jute.encode(Port)(2181).length // => 2
+ * ```
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -551,6 +570,22 @@ export interface LayoutOf<A> extends Layout {
  * The direct face: how values of a Schema lie on the wire, compiled on first
  * use. Throws an `Error` where the Schema holds a type that jute does not have.
  *
+ * @example
+ * ```ts
+ * import * as Schema from "effect/Schema"
+ * import * as Jute from "effect-zookeeper/jute/Jute"
+ *
+ * const Point = Jute.layoutOf(Schema.Struct({ x: Jute.Int, y: Jute.Int }))
+ * const writer = new Jute.Writer()
+ *
+ * writer.begin()
+ * Point.write(writer, { x: 1, y: -1 })
+ * writer.end() // => 8
+ *
+ * // Behind the length of the frame.
+ * Point.read(new Jute.Reader().reset(writer.bytes, 4)) // => { x: 1, y: -1 }
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -559,6 +594,14 @@ export const layoutOf = <A>(schema: Schema.Codec<A, unknown>): LayoutOf<A> => co
 /**
  * The layout derived from a record's fields, even where one was given by hand:
  * what tests hold the hand-written one against.
+ *
+ * @example
+ * ```ts
+ * import * as Jute from "effect-zookeeper/jute/Jute"
+ * import { Stat } from "effect-zookeeper/jute/Protocol"
+ *
+ * Jute.derivedLayoutOf(Stat).minimum // => 68
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -571,6 +614,18 @@ export const derivedLayoutOf = <A>(schema: Schema.Codec<A, unknown>): LayoutOf<A
 
 /**
  * Encodes one value, without a length in front.
+ *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Jute from "effect-zookeeper/jute/Jute"
+ *
+ * const bytes = Jute.encode(Jute.Text)("é")
+ *
+ * Array.from(bytes) // => [0, 0, 0, 2, 195, 169]
+ * Jute.decode(Jute.Text)(bytes) // => Result.succeed("é")
+ * Result.isFailure(Jute.decode(Jute.Text)(bytes.slice(0, 5))) // => true
+ * ```
  *
  * @category encoding
  * @since 0.1.0
@@ -588,7 +643,7 @@ export const encode = <A>(schema: Schema.Codec<A, unknown>): (value: A) => Uint8
 
 /**
  * Decodes one value. Bytes behind it are legal, since newer servers append
- * fields; fewer bytes are a {@link JuteError}.
+ * fields; fewer bytes are a {@link JuteError}. See {@link encode} for an example.
  *
  * @category decoding
  * @since 0.1.0
@@ -612,7 +667,7 @@ export const decode = <A>(schema: Schema.Codec<A, unknown>): (bytes: Uint8Array)
  *
  * const Point = Schema.Struct({ x: Jute.Int, y: Jute.Int })
  * const bytes = Schema.encodeSync(Jute.toCodec(Point))({ x: 1, y: -1 })
- * console.log(bytes.length) // 8
+ * bytes.length // => 8
  * ```
  *
  * @category schemas

@@ -1,6 +1,14 @@
 /**
  * The numbers that name an operation in a request header.
  *
+ * @example
+ * ```ts
+ * import { OpCode } from "effect-zookeeper/jute/OpCode"
+ * import * as Protocol from "effect-zookeeper/jute/Protocol"
+ *
+ * Protocol.operations.multiRead.opCode === OpCode.MultiRead // => true
+ * ```
+ *
  * @since 0.1.0
  */
 

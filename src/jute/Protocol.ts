@@ -5,6 +5,20 @@
  * Field names are those of `zookeeper.jute`; times are numbers of
  * milliseconds, zxids and session ids are `bigint`.
  *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as Jute from "effect-zookeeper/jute/Jute"
+ * import * as Protocol from "effect-zookeeper/jute/Protocol"
+ *
+ * const { opCode, request } = Protocol.operations.getData
+ * const header = Jute.encode(Protocol.RequestHeader)({ xid: 1, type: opCode })
+ * const body = Jute.encode(request)({ path: "/config", watch: false })
+ *
+ * header.length + body.length // => 20
+ * Jute.decode(request)(body) // => Result.succeed({ path: "/config", watch: false })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"

@@ -396,6 +396,22 @@ export const operations = (name: string, layer: Connect): void => {
         assert.deepStrictEqual(yield* back(`${root}/large`), new Uint8Array(0))
       }))
 
+    it.effect("get and getChildren show each change, however often they were asked before", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const writer = yield* connect()
+        for (let round = 0; round < 20; round++) {
+          yield* writer.set(root, `${round}`)
+          yield* writer.create(`${root}/${round}`)
+          yield* zk.sync(root)
+          for (let again = 0; again < 2; again++) {
+            const { data, stat } = yield* zk.get(root)
+            assert.deepStrictEqual([text(data), stat.version], [`${round}`, round + 1])
+            assert.lengthOf(yield* zk.getChildren(root), round + 1)
+          }
+        }
+      }))
+
     it.effect("getChildren and getChildrenWithStat", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here
@@ -1125,6 +1141,14 @@ export const operations = (name: string, layer: Connect): void => {
           paths.filter((_, index) => index % 3 === 0)
         )
         assert.strictEqual((yield* zk.state)._tag, "Connected")
+      }))
+
+    it.effect("an interrupted write that was handed over is executed all the same", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const writing = yield* Effect.forkChild(zk.create(`${root}/a`), { startImmediately: true })
+        yield* Fiber.interrupt(writing)
+        assert.isTrue(yield* present(zk, `${root}/a`))
       }))
 
     it.effect("a hard quota is kept", () =>

@@ -4,6 +4,8 @@ import { getServers, setServers } from "node:dns"
 import type { Host } from "../../src/ConnectionString.ts"
 import * as EnsembleConfig from "../../src/EnsembleConfig.ts"
 import { dial, lookupSrv } from "../../src/client/NodeTransport.ts"
+import { record } from "../../src/testing/Recording.ts"
+import { line } from "../../src/testing/Watches.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import type * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy, root, shared, sharedHost, untilState } from "../support/Clients.ts"
@@ -18,6 +20,8 @@ const superUser = { auth: [{ scheme: "digest", credential: ZooKeeperServer.super
 const portOf = (zk: ZooKeeper.Service) => Effect.map(zk.session, ({ server }) => server.port)
 
 const host = (port: number): Host => ({ host: "127.0.0.1", port })
+
+const versionsOf = (zk: ZooKeeper.Service) => record(Stream.map(zk.configChanges, ({ version }) => version))
 
 describe.skipIf(!ZooKeeperServer.canStart)("Reconfiguration", () => {
   it.live("members leave and join; whoever follows the configuration goes along", () =>
@@ -35,6 +39,13 @@ describe.skipIf(!ZooKeeperServer.canStart)("Reconfiguration", () => {
         Stream.runForEach(({ version }) => Effect.sync(() => versions.push(version))),
         Effect.forkScoped
       )
+      // Outside of any chroot, though it lies in this one, and looks like lying in that one.
+      const inside = yield* connect({ hosts: `${ensemble.hosts}/zookeeper` })
+      const events = yield* record(Stream.map(inside.watch("/config"), line))
+      const beside = yield* connect({ hosts: `${ensemble.hosts}/zoo` })
+      const ofInside = yield* versionsOf(inside)
+      const ofBeside = yield* versionsOf(beside)
+      assert.deepStrictEqual([yield* ofInside.next, yield* ofBeside.next], [before.version, before.version])
       const leader = yield* ensemble.leader
       const [leaving] = (yield* ensemble.followers)
       if (leaving === undefined) return assert.fail("a follower")
@@ -44,6 +55,8 @@ describe.skipIf(!ZooKeeperServer.canStart)("Reconfiguration", () => {
       const after = yield* admin.reconfig({ leaving: [leaving.id], version: before.version })
       assert.deepStrictEqual(after.members.map(({ id }) => id), before.members.map(({ id }) => id).filter((id) => id !== leaving.id))
       assert.isTrue(after.version > before.version)
+      assert.deepStrictEqual([yield* ofInside.next, yield* ofBeside.next], [after.version, after.version])
+      assert.strictEqual(yield* events.next, "NodeDataChanged /config")
       // It moves, with its session, to a server that has stayed.
       yield* Effect.repeat(portOf(follower), { until: (port) => port !== leaving.port, schedule: Schedule.spaced("20 millis") })
       assert.strictEqual((yield* follower.session).id, id)

@@ -1,6 +1,6 @@
 /** Moments of a session that only a clock of the test's own can hit: on the in-memory server. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Fiber, References, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Logger, References, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import * as ConnectionString from "../../src/ConnectionString.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
@@ -124,6 +124,36 @@ describe("Session in time", () => {
       ))
   }
 
+  it.effect("a round without success is reported once, with what each server said", () => {
+    const reports: Array<unknown> = []
+    const logger = Logger.make(({ fiber, message }) => {
+      if (String(message).startsWith("No ZooKeeper server serves us")) {
+        reports.push(fiber.getRef(References.CurrentLogAnnotations)["attempts"])
+      }
+    })
+    return Effect.gen(function*() {
+      const test = yield* ZooKeeperTest
+      let dialled = 0
+      const dial: ZooKeeperTest["Service"]["dial"] = (host) =>
+        Effect.suspend(() => {
+          dialled++
+          return test.dial(host)
+        })
+      yield* test.refuseConnections()
+      const connecting = yield* Effect.forkChild(
+        ZooKeeper.make({ hosts: test.hosts, dial, reconnect: Schedule.spaced("1 second"), connectTimeout: "1 minute" })
+      )
+      yield* TestClock.adjust("4500 millis")
+      assert.strictEqual(dialled, 5 * 3)
+      assert.lengthOf(reports, 5)
+      for (const report of reports) for (const host of test.hosts) assert.include(report, `${host}: `)
+      yield* test.heal
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(connecting)
+      assert.lengthOf(reports, 5)
+    }).pipe(Effect.scoped, Effect.provide([ZooKeeperTest.layerEnsemble({ size: 3 }), Logger.layer([logger])]))
+  })
+
   scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
     Effect.gen(function*() {
       const zk = yield* test.client()
@@ -145,6 +175,23 @@ describe("Session in time", () => {
       yield* TestClock.adjust("3 seconds")
       yield* zk.sync("/")
       assert.deepStrictEqual((yield* test.dump).watches, [])
+    }))
+
+  scenario("a read with a watch whose reply is lost fails once and leaves no watch", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client()
+      yield* zk.create("/a")
+      yield* test.loseReply(({ operation }) => operation === "exists")
+      const error = yield* Effect.flip(zk.existsAndWatch("/a"))
+      assert.strictEqual(reasonOf(error), "ConnectionLoss")
+      assert.isTrue(error._tag === "ConnectionError" && error.outcome === "NotApplied")
+      yield* TestClock.adjust("1 second")
+      yield* zk.sync("/")
+      assert.deepStrictEqual((yield* test.dump).watches, [])
+      const { event } = yield* zk.existsAndWatch("/a")
+      assert.lengthOf((yield* test.dump).watches, 1)
+      yield* zk.delete("/a")
+      assert.deepStrictEqual(yield* event, { _tag: "NodeDeleted", path: "/a" })
     }))
 
   scenario("dns-srv: a client that is unusable for good looks up nothing any more", (test) =>
