@@ -196,9 +196,9 @@ export interface Service {
    * `create`, `InvalidAcl` where the server refuses the ACL,
    * `NoChildrenForEphemerals` where the parent is ephemeral, `QuotaExceeded` where
    * a hard quota above is full, and `BadArguments` where path, ACL or TTL are
-   * malformed. `Unimplemented`: TTL modes without the server's extended types. With `protected` the outcome is `"Unknown"` only if the
-   * session ended before the look-up (an ephemeral znode is gone then), or the
-   * parent may not be read.
+   * malformed. `Unimplemented`: TTL modes without the server's extended types.
+   * With `protected` the outcome is `"Unknown"` only if the session ended before
+   * the look-up (an ephemeral znode is gone then), or the parent may not be read.
    *
    * Interrupted, the znode may be created, and made parents stay.
    *
