@@ -154,6 +154,8 @@ const survives = (world: World, seed: number, options: { readonly times: number;
       Effect.forever(Effect.andThen(write(writer, root, random, 20), Effect.sleep(random(50))))
     )
     yield* Fiber.join(disturbing)
+    // A busy machine may have told all of it by snapshots: there shall be changes, too.
+    while (replay.changes <= 20) yield* Effect.sleep(5)
     yield* Fiber.interrupt(writing)
     yield* cache.awaitZxid((yield* writer.set(root, "rest")).mzxid)
     const nodes = yield* cache.snapshot
@@ -165,7 +167,6 @@ const survives = (world: World, seed: number, options: { readonly times: number;
     while (replay.nodes.get(root)?.data[0] !== 108) yield* Effect.sleep(5)
     assert.deepStrictEqual(essence(replay.nodes), essence(yield* cache.snapshot))
     assert.deepStrictEqual(replay.faults, [])
-    assert.isAbove(replay.changes, 20)
     yield* Fiber.interrupt(listening)
   })
 
