@@ -129,8 +129,10 @@ export interface Options {
   readonly existing?: "wait" | "replace" | undefined
   /**
    * Whether the name of a sequential node begins with `_c_<uuid>-`, by which it
-   * is found when the reply of its creation was lost. Without it the last
-   * component of the path must be unique among its siblings.
+   * is found when the reply of its creation was lost. Without it an ephemeral one
+   * is found by its session, and the path must be this node's alone in this
+   * client; the last component of a persistent one must be unique among its
+   * siblings.
    *
    * @default true
    */
@@ -284,8 +286,15 @@ export const make = Effect.fnUntraced(function*(
   const find: Effect.Effect<string | undefined, PersistentNodeError> = Effect.gen(function*() {
     yield* zk.sync(parent)
     const names = yield* Effect.catchTag(zk.getChildren(parent), "NoNode", () => Effect.succeed<Array<string>>([]))
-    const name = names.find((candidate) => Option.isSome(ZnodePath.sequenceOf(candidate, prefix)))
-    return name === undefined ? undefined : ZnodePath.join(parent, name)
+    for (const name of names) {
+      if (Option.isNone(ZnodePath.sequenceOf(name, prefix))) continue
+      const found = ZnodePath.join(parent, name)
+      // Another client may use the same prefix.
+      const isFound = !ephemeral
+        || Option.exists(yield* zk.exists(found), (stat) => sessions.has(stat.ephemeralOwner))
+      if (isFound) return found
+    }
+    return undefined
   })
 
   /** The name that the server gives, or gave when we did not hear it. */

@@ -71,7 +71,8 @@ import * as TreeCache from "./TreeCache.ts"
  * How long an instance is registered.
  *
  * - `DYNAMIC`: as long as its scope and its session; a crash ends it
- * - `DYNAMIC_SEQUENTIAL`: likewise, in a znode whose name gets a number
+ * - `DYNAMIC_SEQUENTIAL`: likewise, in a znode whose name gets a number; the
+ *   registration's `path` tells it
  * - `STATIC`: as long as its scope; a crash leaves it behind
  * - `PERMANENT`: until somebody unregisters it
  *
@@ -122,7 +123,12 @@ export interface ServiceInstance<P> {
 export interface RegisterOptions<P> {
   /** Of the service. */
   readonly name: string
-  /** Unique in the service: an instance that has it already is replaced. @default a UUID */
+  /**
+   * Unique in the service: an instance that has it already is replaced. Only
+   * `DYNAMIC_SEQUENTIAL` ones may share one, each in another client.
+   *
+   * @default a UUID
+   */
   readonly id?: string | undefined
   readonly address?: string | undefined
   readonly port?: number | undefined
@@ -167,6 +173,7 @@ export interface InstanceUpdate<P> {
  * @since 0.1.0
  */
 export interface Registration<P> {
+  /** Its znode, with the number where it has one. */
   readonly path: string
   /** As registered now. */
   readonly instance: Effect.Effect<ServiceInstance<P>>
@@ -231,8 +238,10 @@ export interface ServiceRegistry<P> {
     options: RegisterOptions<P>
   ) => Effect.Effect<Registration<P>, RegisterError, ZooKeeper | Scope.Scope>
   /**
-   * Deletes an instance, whoever has registered it, by the name of its znode;
-   * one whose registration still lives comes back.
+   * Deletes an instance, whoever has registered it, by its id or by the name of
+   * its znode: `DYNAMIC_SEQUENTIAL` ones as well, all that have the id, which
+   * Curator does not find. One whose registration still lives comes back. Where
+   * it is not there nothing happens.
    */
   readonly unregister: (
     name: string,
@@ -507,13 +516,25 @@ export const make = <P>(
     unregister: (name, id) =>
       Effect.gen(function*() {
         const zk = yield* ZooKeeper
-        const path = ZnodePath.join(yield* servicePath(name), yield* component("id", id))
-        yield* zk.delete(path).pipe(
-          Effect.catchTag(["NoNode", "BadVersion"], () => Effect.void),
-          // Deleting twice does no harm.
-          Effect.retry({ while: isPassing, schedule: RetryPolicy.command })
-        )
-      }),
+        const parent = yield* servicePath(name)
+        const own = yield* component("id", id)
+        const remove = (path: string) => Effect.catchTag(zk.delete(path), ["NoNode", "BadVersion"], () => Effect.void)
+        yield* remove(ZnodePath.join(parent, own))
+        yield* zk.sync(parent)
+        const numbered = (yield* childrenOf(parent))
+          .filter((child) => Option.isSome(ZnodePath.sequenceOf(child, own)))
+          .map((child) => ZnodePath.join(parent, child))
+        const read = yield* zk.getMany(numbered)
+        for (const [index, path] of numbered.entries()) {
+          const znode = read[index]
+          if (znode === undefined || Result.isFailure(znode)) continue
+          // The number may be a part of another one's id.
+          if (Option.contains(yield* codec.idOf(znode.success.data), own)) yield* remove(path)
+        }
+      }).pipe(
+        // Deleting twice does no harm.
+        Effect.retry({ while: isPassing, schedule: RetryPolicy.command })
+      ),
     names: childrenOf(basePath),
     instances,
     changes: (name) =>

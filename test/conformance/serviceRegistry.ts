@@ -12,7 +12,7 @@ import * as ServiceRegistry from "../../src/recipe/ServiceRegistry.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
 import { record } from "../../src/testing/Recording.ts"
-import { tests } from "./clients.ts"
+import { of, tests } from "./clients.ts"
 
 const decoder = new TextDecoder()
 
@@ -142,6 +142,27 @@ export const serviceRegistry = (name: string, connect: Connect): void => {
         assert.deepStrictEqual(yield* registry.names, ["svc"])
         assert.deepStrictEqual(yield* registry.instances("nobody"), [])
         assert.deepStrictEqual(yield* ServiceRegistry.make(`${root}/none`, Schema.Unknown).names, [])
+      }))
+
+    test("instances with a number are removed by their id, all of them and no others", ({ client, other, root, zk }) =>
+      Effect.gen(function*() {
+        const registry = ServiceRegistry.make(root, Schema.Unknown)
+        const numbered = { name: "svc", id: "web", serviceType: "DYNAMIC_SEQUENTIAL" } as const
+        const one = yield* registry.register(numbered)
+        const two = yield* of(other, registry.register(numbered))
+        assert.notStrictEqual(one.path, two.path)
+        for (const { path } of [one, two]) assert.match(path, /\/svc\/web\d{10}$/)
+        // A name that looks like one of theirs, and one that holds no instance.
+        yield* registry.register({ name: "svc", id: "web0123456789" })
+        yield* zk.create(`${root}/svc/web0000000099`, "{}")
+        const gone = [yield* zk.existsAndWatch(one.path), yield* zk.existsAndWatch(two.path)]
+        yield* of(yield* client(), registry.unregister("svc", "web"))
+        for (const { event } of gone) assert.strictEqual((yield* event)._tag, "NodeDeleted")
+        // Their registrations live: they come back under their names.
+        for (const { path } of [one, two]) {
+          yield* Stream.runHead(Stream.filter(zk.changes(path), Option.isSome))
+        }
+        assert.includeMembers([...yield* zk.getChildren(`${root}/svc`)], ["web0000000099", "web0123456789"])
       }))
 
     test("consumers see instances come, change and go", ({ root }) =>

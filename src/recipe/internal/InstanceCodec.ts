@@ -11,6 +11,7 @@
  * type for.
  */
 import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { InvalidData } from "../../ZooKeeperError.ts"
 import type { ServiceInstance } from "../ServiceRegistry.ts"
@@ -33,6 +34,8 @@ const Wire = Schema.fromJsonString(Schema.Struct({
 }))
 
 export interface InstanceCodec<P> {
+  /** Of an instance whose payload need not be readable; `None` where the data is none. */
+  readonly idOf: (data: Uint8Array) => Effect.Effect<Option.Option<string>>
   readonly decode: (path: string, data: Uint8Array) => Effect.Effect<ServiceInstance<P>, InvalidData>
   readonly encode: (path: string, instance: ServiceInstance<P>) => Effect.Effect<Uint8Array, InvalidData>
 }
@@ -78,6 +81,7 @@ export const make = <P>(
         Effect.mapError(decodePayload(withoutJavaTypes(raw)), () => error))
 
   return {
+    idOf: (data) => Effect.option(Effect.map(decodeWire(decoder.decode(data)), ({ id }) => id)),
     decode: (path, data) =>
       Effect.gen(function*() {
         const wire = yield* decodeWire(decoder.decode(data))
