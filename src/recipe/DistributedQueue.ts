@@ -4,8 +4,9 @@
  * programs can be at the other end.
  *
  * **Guarantee.** That of `Queue`: an item is given to exactly one taker, and a
- * lost reply neither doubles nor loses it, where Curator does both. With
- * `lockPath` items that a Curator consumer is working on are left to it. Delays
+ * lost reply neither doubles nor loses it, where Curator does both. An entry whose
+ * consumer fails keeps its priority, where Curator forgets it: run the consumer
+ * with {@link DistributedQueue.process}. With `lockPath` items that a Curator consumer is working on are left to it. Delays
  * compare the clocks of the machine that offers and the one that takes.
  *
  * @example
@@ -149,6 +150,18 @@ export interface DistributedQueue {
   readonly take: Effect.Effect<ReadonlyArray<Uint8Array>, TakeError>
   /** Takes the items of one entry after the other, each when it is asked for. */
   readonly stream: Stream.Stream<ReadonlyArray<Uint8Array>, TakeError>
+  /**
+   * Takes an entry for an effect. Where that fails, dies or is interrupted, the
+   * entry is put back to its old place: its priority and its turn are kept, and it
+   * is the first again at once. So pause before the next try, with
+   * `Effect.retry` and a `Schedule`, and count the tries: this layout has no place
+   * for their number, `LockingQueue` has. What cannot be
+   * decoded is not put back: it is in the `MalformedItem`. While the effect runs the
+   * entry is in this process only, and a crash loses it.
+   */
+  readonly process: <A, E, R>(
+    f: (items: ReadonlyArray<Uint8Array>) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | TakeError | Queue.ItemNotPutBack, R>
   /** How many entries there are, due or not. */
   readonly size: Effect.Effect<number, NoAuth | OperationError>
 }
@@ -253,11 +266,10 @@ export const make = Effect.fnUntraced(function*(
     claims: lockPath
   })
 
-  const decoded = ({ data, name }: Items.Item): Effect.Effect<ReadonlyArray<Uint8Array>, MalformedItem> =>
-    Result.match(decodeItems(data), {
-      onSuccess: Effect.succeed,
-      onFailure: (problem) => Effect.fail(new MalformedItem({ path: ZnodePath.join(path, name), data, problem }))
-    })
+  const decodedItem = ({ data, name }: Items.Item): Result.Result<ReadonlyArray<Uint8Array>, MalformedItem> =>
+    Result.mapError(decodeItems(data), (problem) =>
+      new MalformedItem({ path: ZnodePath.join(path, name), data, problem }))
+  const decoded = (item: Items.Item) => Effect.fromResult(decodedItem(item))
 
   const take = Effect.flatMap(items.take, decoded)
   return {
@@ -273,6 +285,17 @@ export const make = Effect.fnUntraced(function*(
     ),
     take,
     stream: Stream.fromEffectRepeat(take),
+    process: <A, E, R>(f: (items: ReadonlyArray<Uint8Array>) => Effect.Effect<A, E, R>) =>
+      Effect.flatMap(
+        // What cannot be decoded is done with.
+        items.process((item): Effect.Effect<Result.Result<A, MalformedItem>, E, R> =>
+          Result.match(decodedItem(item), {
+            onSuccess: (all) => Effect.map(f(all), Result.succeed),
+            onFailure: (error) => Effect.succeed(Result.fail(error))
+          })
+        ),
+        Effect.fromResult
+      ),
     size: items.size
   }
 })

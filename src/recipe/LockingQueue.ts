@@ -10,16 +10,27 @@
  * {@link LockingQueue.process} runs. Lost replies double nothing and lose
  * nothing; interruption at any point leaves neither claim nor any other znode.
  *
+ * What is *not* guaranteed: an item that was claimed by two takers one after the
+ * other was worked on twice, and effects elsewhere happen twice: give `token` to
+ * systems that can refuse an older one. An item that fails goes back to its old
+ * place, with its priority, and is the first again at once, for any taker: pause
+ * before the next try, and set it aside when `attempts` says that it is poison.
+ *
  * @example
  * ```ts
  * import * as Effect from "effect/Effect"
+ * import * as Schedule from "effect/Schedule"
  * import * as LockingQueue from "effect-zookeeper/recipe/LockingQueue"
+ * import * as Transaction from "effect-zookeeper/Transaction"
  *
  * export const worker = Effect.scoped(Effect.gen(function*() {
  *   const queue = yield* LockingQueue.make("/jobs")
- *   yield* Effect.forever(queue.process(({ attempts, data }) =>
- *     Effect.log(`attempt ${attempts}: ${new TextDecoder().decode(data)}`)
- *   ))
+ *   const work = queue.process((claim) =>
+ *     claim.attempts > 5
+ *       ? claim.consume([Transaction.create("/poison/job-", claim.data, { mode: "persistentSequential" })])
+ *       : Effect.log(`attempt ${claim.attempts}: ${new TextDecoder().decode(claim.data)}`)
+ *   )
+ *   yield* Effect.forever(Effect.retry(work, Schedule.exponential("100 millis")))
  * }))
  * ```
  *
@@ -145,7 +156,8 @@ export interface LockingQueue {
    * Takes an item, runs the effect with it, and consumes it, unless the effect has
    * consumed it itself, with operations of its own, or has released it. Where the
    * effect fails or is interrupted the item is released. Where the claim is lost the
-   * effect is interrupted, and the whole fails with `ClaimLost`.
+   * effect is interrupted, and the whole fails with `ClaimLost`. A released item is
+   * the next one again, poison or not: repeat this with a `Schedule`.
    */
   readonly process: <A, E, R>(
     f: (claim: Claim) => Effect.Effect<A, E, R>

@@ -6,10 +6,11 @@
  * reply neither doubles nor loses one: where a session expired between a request
  * and its answer, `offer` fails with outcome `Unknown`, and a take with
  * {@link ItemInDoubt}, which carries the item. A take that is interrupted leaves
- * the item in the queue, or puts it back in its old place. What is not protected
- * is the item in the hands of a taker that dies, or whose take is interrupted
- * while its removal is unanswered and whose session ends before it is: use
- * `LockingQueue` where that matters.
+ * the item in the queue, or puts it back in its old place; so does an effect that
+ * {@link Queue.process} runs and that fails. What is not protected is the item in
+ * the hands of a taker that dies, or whose take is interrupted while its removal
+ * is unanswered and whose session ends before it is: use `LockingQueue` where
+ * that matters.
  *
  * @example
  * ```ts
@@ -52,6 +53,26 @@ export const ItemInDoubt = Items.ItemInDoubt
  * @since 0.1.0
  */
 export type ItemInDoubt = Items.ItemInDoubt
+
+/**
+ * The effect that `process` ran has failed, and the item could not be put back
+ * into the queue. The error carries it; its `cause` says why. Offer it again,
+ * unless the cause is a `ConnectionError` with outcome `Unknown` and twice is
+ * worse than never.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export const ItemNotPutBack = Items.ItemNotPutBack
+
+/**
+ * The effect that `process` ran has failed, and the item could not be put back
+ * into the queue. The error carries it; its `cause` says why.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export type ItemNotPutBack = Items.ItemNotPutBack
 
 /**
  * What an offer can fail with. Nothing was added then, unless it is a
@@ -105,6 +126,17 @@ export interface Queue {
   readonly take: Effect.Effect<Uint8Array, TakeError>
   /** Takes one item after the other, each when it is asked for. */
   readonly stream: Stream.Stream<Uint8Array, TakeError>
+  /**
+   * Takes an item for an effect. Where that fails, dies or is interrupted, the
+   * item is put back to its old place: its priority and its turn are kept, and it
+   * is the first again at once. So pause before the next try, with
+   * `Effect.retry` and a `Schedule`, and count the tries: this layout has no place
+   * for their number, `LockingQueue` has. While the effect runs the
+   * item is in this process only, and a crash loses it.
+   */
+  readonly process: <A, E, R>(
+    f: (item: Uint8Array) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | TakeError | ItemNotPutBack, R>
   /** How many items there are. */
   readonly size: Effect.Effect<number, NoAuth | OperationError>
 }
@@ -182,6 +214,7 @@ export const make = Effect.fnUntraced(function*(
     poll: Effect.map(items.poll, Option.map(({ data }) => data)),
     take,
     stream: Stream.fromEffectRepeat(take),
+    process: (f) => items.process(({ data }) => f(data)),
     size: items.size
   }
 })

@@ -145,6 +145,34 @@ export const lockingQueue = (title: string, connect: Connect): void => {
         assert.deepStrictEqual(yield* zk.getChildren(`${root}/queue/taken`), [])
       }))
 
+    it.effect("poison keeps its priority, is counted, and can be set aside", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const queue = yield* LockingQueue.make(`${root}/queue`)
+        yield* zk.create(`${root}/poison`)
+        yield* queue.offer("later")
+        yield* queue.offer("poison", { priority: 7 })
+        const names = yield* zk.getChildren(`${root}/queue/entries`)
+        const seen: Array<string> = []
+        const work = queue.process(({ attempts, consume, data }) =>
+          Effect.gen(function*() {
+            seen.push(text(data))
+            if (text(data) !== "poison") return
+            if (attempts <= 3) return yield* Effect.fail("no" as const)
+            yield* consume([Transaction.create(`${root}/poison/7-`, data, { mode: "persistentSequential" })])
+          })
+        )
+        for (const _ of [1, 2, 3]) {
+          assert.strictEqual(yield* Effect.flip(work), "no")
+          assert.sameMembers([...yield* zk.getChildren(`${root}/queue/entries`)], [...names])
+        }
+        yield* work
+        yield* work
+        assert.deepStrictEqual(seen, ["poison", "poison", "poison", "poison", "later"])
+        assert.deepStrictEqual(yield* zk.getChildren(`${root}/poison`), ["7-0000000000"])
+        assert.strictEqual(yield* queue.size, 0)
+      }))
+
     it.effect("process interrupts its effect when the claim is lost", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here

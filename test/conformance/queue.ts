@@ -1,10 +1,12 @@
 /** What queues without claims do, in kazoo's and Curator's layouts, against any server. */
 import { assert, layer as shared } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as DistributedQueue from "../../src/recipe/DistributedQueue.ts"
@@ -266,6 +268,82 @@ export const queue = (title: string, connect: Connect): void => {
         yield* zk.delete(`${root}/locks/queue-0000000000`)
         assert.deepStrictEqual((yield* Fiber.join(taker)).map(text), ["a"])
         assert.deepStrictEqual(yield* zk.getChildren(`${root}/locks`), [])
+      }))
+
+    it.effect("an item whose consumer fails keeps its place and its priority", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const path = `${root}/queue`
+        const queue = yield* Queue.make(path)
+        yield* queue.offer("later")
+        yield* queue.offer("poison", { priority: 7 })
+        const names = yield* zk.getChildren(path)
+        for (const consumer of [Effect.fail("no"), Effect.die("no"), Effect.interrupt]) {
+          const exit = yield* Effect.exit(queue.process((item) => {
+            assert.strictEqual(text(item), "poison")
+            return consumer
+          }))
+          assert.deepStrictEqual(exit, yield* Effect.exit(consumer))
+          assert.sameMembers([...yield* zk.getChildren(path)], [...names])
+        }
+        // A pause between the tries is the caller's, and so is the end of them.
+        let tries = 0
+        const handled = yield* queue.process((item) => ++tries < 4 ? Effect.fail("no") : Effect.succeed(text(item))).pipe(
+          Effect.retry(Schedule.recurs(5))
+        )
+        assert.deepStrictEqual([handled, tries], ["poison", 4])
+        assert.strictEqual(text(yield* queue.take), "later")
+      }))
+
+    it.effect("an interrupted consumer's item is put back in the background", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const queue = yield* Queue.make(`${root}/queue`)
+        yield* queue.offer("x", { priority: 3 })
+        const begun = yield* Deferred.make<void>()
+        const working = yield* Effect.forkChild(
+          queue.process(() => Effect.andThen(Deferred.succeed(begun, undefined), Effect.never))
+        )
+        yield* Deferred.await(begun)
+        assert.strictEqual(yield* queue.size, 0)
+        const back = yield* Effect.forkChild(queue.process((item) => Effect.succeed(text(item))))
+        yield* Fiber.interrupt(working)
+        assert.strictEqual(yield* Fiber.join(back), "x")
+        assert.deepStrictEqual(yield* zk.getChildren(queue.path), [])
+      }))
+
+    it.effect("an item that cannot be put back is in the error", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const queue = yield* Queue.make(root)
+        yield* queue.offer("x")
+        const error = yield* Effect.flip(queue.process(() =>
+          Effect.andThen(
+            // Something in its place that is not it.
+            Effect.orDie(zk.create(`${root}/entry-100-0000000000`, "another")),
+            Effect.fail({ _tag: "No" } as const)
+          )
+        ))
+        assert.isTrue(
+          error._tag === "ItemNotPutBack" && text(error.data) === "x" && error.path === `${root}/entry-100-0000000000`
+        )
+      }))
+
+    it.effect("an entry of Curator's whose consumer fails keeps its priority; a malformed one is not put back", () =>
+      Effect.gen(function*() {
+        const { root, zk } = yield* here
+        const path = `${root}/queue`
+        const queue = yield* DistributedQueue.make(path, { order: "priority" })
+        yield* queue.offer(["later"], { priority: 1 })
+        yield* queue.offer(["poison", "more"], { priority: -5 })
+        const names = yield* zk.getChildren(path)
+        assert.strictEqual(yield* Effect.flip(queue.process(() => Effect.fail("no" as const))), "no")
+        assert.sameMembers([...yield* zk.getChildren(path)], [...names])
+        assert.deepStrictEqual(yield* queue.process((all) => Effect.succeed(all.map(text))), ["poison", "more"])
+        yield* zk.create(`${path}/queue-0FFFFFFFB0000000009`, "nonsense")
+        assert.strictEqual((yield* Effect.flip(queue.process(Effect.succeed)))._tag, "MalformedItem")
+        assert.deepStrictEqual((yield* queue.take).map(text), ["later"])
+        assert.deepStrictEqual(yield* zk.getChildren(path), [])
       }))
 
     it.effect("Curator's encoding of items", () =>

@@ -46,6 +46,20 @@ export type OfferError = CreateError
 /** Re-exported by the queues. */
 export type TakeError = ItemInDoubt | SequenceExhausted | Exclude<CreateError, { readonly _tag: "NodeExists" }>
 
+/** Re-exported by the queues. */
+export class ItemNotPutBack extends Schema.TaggedError<ItemNotPutBack>(`${TypeId}/ItemNotPutBack`)("ItemNotPutBack", {
+  /** The znode that it had. */
+  path: Schema.String,
+  /** The item. */
+  data: Schema.Uint8Array,
+  /** Why not; with outcome `Unknown` it may have been. */
+  cause: Schema.Unknown
+}) {
+  override get message() {
+    return `${this.path} was taken, was not done, and could not be put back: the item is in this error only`
+  }
+}
+
 /** What of the children may be taken now, the first first, and when (ms since the epoch) more may be. */
 export interface Ready {
   readonly names: ReadonlyArray<string>
@@ -64,6 +78,10 @@ export interface Items {
   ) => Effect.Effect<void, OfferError>
   readonly poll: Effect.Effect<Option.Option<Item>, TakeError>
   readonly take: Effect.Effect<Item, TakeError>
+  /** Takes an item for an effect, and puts it back to its place where that fails or is interrupted. */
+  readonly process: <A, E, R>(
+    f: (item: Item) => Effect.Effect<A, E, R>
+  ) => Effect.Effect<A, E | TakeError | ItemNotPutBack, R>
   readonly size: Effect.Effect<number, NoAuth | OperationError>
 }
 
@@ -205,10 +223,23 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
         return doubt === undefined ? false : yield* new ItemInDoubt({ path: at, data: item.data, cause: doubt })
       })
 
-    const putBack = (item: Item): Effect.Effect<void> =>
-      retrying(zk, ledger.commit([Transaction.create(ZnodePath.join(path, item.name), item.data)])).pipe(
-        Effect.ignore
+    const returned = (item: Item): Effect.Effect<void, ItemNotPutBack> => {
+      const at = ZnodePath.join(path, item.name)
+      return inPath(
+        retrying(zk, ledger.commit([Transaction.create(at, item.data)])).pipe(
+          Effect.catchTag("TransactionFailed", culprit)
+        )
+      ).pipe(
+        Effect.asVoid,
+        Effect.mapError((cause) => new ItemNotPutBack({ path: at, data: item.data, cause }))
       )
+    }
+
+    const logged = Effect.catch(({ cause, message }: ItemNotPutBack) =>
+      Effect.logError(message).pipe(Effect.annotateLogs({ reason: String(cause) }))
+    )
+
+    const putBack = (item: Item): Effect.Effect<void> => logged(returned(item))
 
     /** A removal that was sent is seen through whatever becomes of the caller; then the item goes back to its place. */
     const claim = (item: Item, znode: Znode): Effect.Effect<boolean, TakeError> =>
@@ -280,13 +311,29 @@ export const make = (zk: Service, settings: Settings): Effect.Effect<Items, BadA
       Effect.flatMap(Option.match({ onNone: () => wait, onSome: Effect.succeed }))
     )
 
+    // One fiber of this client watches; the others wait for it, and are not woken all at once.
+    const take = Effect.flatMap(
+      poll,
+      Option.match({ onNone: () => waiting.withPermit(wait), onSome: Effect.succeed })
+    ).pipe(Telemetry.phase("take", path))
+
+    const process: Items["process"] = (f) =>
+      Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(restore(take), (item) =>
+          Effect.catchCause(restore(Effect.suspend(() => f(item))), (cause) =>
+            Effect.flatMap(Effect.forkDetach(returned(item), { startImmediately: true }), (returning) =>
+              // Who interrupts is not kept waiting.
+              restore(Fiber.join(returning)).pipe(
+                Effect.onInterrupt(() => Effect.forkDetach(logged(Fiber.join(returning)))),
+                Effect.andThen(Effect.failCause(cause))
+              ))))
+      )
+
     return {
       offer: (all) => Telemetry.phase("offer", path)(offer(all)),
       poll: Telemetry.phase("poll", path)(poll),
-      // One fiber of this client watches; the others wait for it, and are not woken all at once.
-      take: Effect.flatMap(poll, Option.match({ onNone: () => waiting.withPermit(wait), onSome: Effect.succeed })).pipe(
-        Telemetry.phase("take", path)
-      ),
+      take,
+      process,
       size: Effect.map(
         repeating(zk, zk.exists(path)),
         Option.match({ onNone: () => 0, onSome: ({ numChildren }) => numChildren })
