@@ -4,47 +4,165 @@
  * another request of another recipe, in one of many ways.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
 import * as References from "effect/References"
-import type * as Scope from "effect/Scope"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import * as DistributedQueue from "../../src/recipe/DistributedQueue.ts"
 import * as Election from "../../src/recipe/Election.ts"
+import * as GroupMember from "../../src/recipe/GroupMember.ts"
 import * as Lock from "../../src/recipe/Lock.ts"
 import * as MultiLock from "../../src/recipe/MultiLock.ts"
+import * as Party from "../../src/recipe/Party.ts"
 import * as ReadWriteLock from "../../src/recipe/ReadWriteLock.ts"
 import * as Semaphore from "../../src/recipe/Semaphore.ts"
+import * as ServiceRegistry from "../../src/recipe/ServiceRegistry.ts"
+import * as ShallowParty from "../../src/recipe/ShallowParty.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import * as ZooKeeperTest from "../../src/ZooKeeperTest.ts"
 
-/** Takes all of it, and gives it back: can only succeed when nobody else is left. */
-type Use = Effect.Effect<unknown, { readonly _tag: string }, ZooKeeper>
+type Use<R = never> = Effect.Effect<unknown, { readonly _tag: string }, ZooKeeper | R>
 
-const recipes: { readonly [name: string]: Use } = {
-  "lock": Lock.withLock("/r")(Effect.void),
-  "lock of Curator's": Lock.withLock("/r", { layout: "curator" })(Effect.void),
-  "lock, strictly valid": Lock.withLock("/r", { validity: "strict" })(Effect.void),
-  "try to lock": Effect.scoped(Effect.flatMap(Lock.make("/r"), (lock) => lock.tryAcquire)),
-  "write lock": Effect.flatMap(ReadWriteLock.make("/r"), ({ write }) => write.withLock(Effect.void)),
-  "read lock": Effect.flatMap(
-    ReadWriteLock.make("/r", { layout: "curator" }),
-    ({ read }) => read.withLock(Effect.void)
-  ),
-  "downgrade": Effect.scoped(Effect.gen(function*() {
-    const lock = yield* ReadWriteLock.make("/r")
-    yield* lock.downgrade(yield* lock.write.acquire())
-  })),
-  "semaphore": Effect.flatMap(Semaphore.make("/r", { permits: 2 }), (semaphore) =>
-    semaphore.withPermits(2)(Effect.void)),
-  "semaphore of Curator's": Effect.flatMap(Semaphore.make("/r", { permits: 2, layout: "curator" }), (semaphore) =>
-    semaphore.withPermits(2)(Effect.void)),
-  "election": Effect.flatMap(Election.make("/r"), (election) => election.lead(Effect.void)),
-  "several locks": Effect.gen(function*() {
-    const locks = yield* Effect.forEach(["/r/b", "/r/a"], (path) => Lock.make(path))
-    yield* Effect.flatMap(MultiLock.make(locks), (lock) => lock.withLock(Effect.void))
-  })
+/** How a use ended that met its mishap, or none. */
+interface Outcome {
+  readonly exit: Exit.Exit<unknown, { readonly _tag: string }>
+  /** Whether its session was ended. */
+  readonly expired: boolean
+}
+
+interface Recipe {
+  /** Takes all of it, and gives it back: can only succeed when nobody else is left. */
+  readonly use: Use
+  /** What somebody else does so that a use has to wait; the end of its scope ends it. */
+  readonly obstacle?: Use<Scope.Scope>
+  /** A use that does not wait for the obstacle. */
+  readonly isImpatient?: true
+  /** What somebody else does before, where there is no obstacle. */
+  readonly before?: Use
+  /** What somebody else finds afterwards. By default that it gets all of it. */
+  readonly after?: (outcome: Outcome) => Use
+  /** What a use may fail with that was not interrupted. */
+  readonly mayFailWith?: string
+}
+
+/** What was lost while it was held is told. */
+const mayBeLost = { mayFailWith: "GrantLost" }
+
+const holding = (options?: Lock.Options) => Effect.flatMap(Lock.make("/r", options), (lock) => lock.acquire())
+
+const readWrite = ReadWriteLock.make("/r")
+const curatorReadWrite = ReadWriteLock.make("/r", { layout: "curator" })
+
+const semaphores = (layout: Lock.Layout) => {
+  const semaphore = Semaphore.make("/r", { permits: 2, layout })
+  return {
+    ...mayBeLost,
+    use: Effect.flatMap(semaphore, ({ withPermits }) => withPermits(2)(Effect.void)),
+    obstacle: Effect.flatMap(semaphore, ({ acquire }) => acquire())
+  }
+}
+
+const registry = ServiceRegistry.make("/r", Schema.String)
+
+const member = GroupMember.join("/r", { id: "m" })
+
+const queue = DistributedQueue.make("/r/queue", { order: "priority" })
+const offer = Effect.scoped(Effect.flatMap(queue, (queue) => queue.offer(["a"], { priority: -5 })))
+/** Who has the item has it, whatever becomes of closing the queue. */
+const take = Effect.flatMap(Scope.make(), (scope) =>
+  Scope.provide(Effect.flatMap(queue, ({ take }) => take), scope).pipe(
+    Effect.onExit((exit) => Effect.forkDetach(Scope.close(scope, exit)))
+  ))
+const entries = Effect.scoped(Effect.flatMap(queue, ({ size }) => size))
+
+const recipes: { readonly [name: string]: Recipe } = {
+  "lock": { ...mayBeLost, use: Lock.withLock("/r")(Effect.void), obstacle: holding() },
+  "lock of Curator's": {
+    ...mayBeLost,
+    use: Lock.withLock("/r", { layout: "curator" })(Effect.void),
+    obstacle: holding({ layout: "curator" })
+  },
+  "lock, strictly valid": {
+    ...mayBeLost,
+    use: Lock.withLock("/r", { validity: "strict" })(Effect.void),
+    obstacle: holding()
+  },
+  "try to lock": {
+    use: Effect.scoped(Effect.flatMap(Lock.make("/r"), (lock) => lock.tryAcquire)),
+    obstacle: holding(),
+    isImpatient: true
+  },
+  "write lock": {
+    ...mayBeLost,
+    use: Effect.flatMap(readWrite, ({ write }) => write.withLock(Effect.void)),
+    obstacle: Effect.flatMap(readWrite, ({ read }) => read.acquire())
+  },
+  "read lock": {
+    ...mayBeLost,
+    use: Effect.flatMap(curatorReadWrite, ({ read }) => read.withLock(Effect.void)),
+    obstacle: Effect.flatMap(curatorReadWrite, ({ write }) => write.acquire())
+  },
+  "downgrade": {
+    ...mayBeLost,
+    use: Effect.scoped(Effect.gen(function*() {
+      const lock = yield* readWrite
+      yield* lock.downgrade(yield* lock.write.acquire())
+    })),
+    obstacle: Effect.flatMap(readWrite, ({ read }) => read.acquire())
+  },
+  "semaphore": semaphores("kazoo"),
+  "semaphore of Curator's": semaphores("curator"),
+  "election": {
+    ...mayBeLost,
+    use: Effect.flatMap(Election.make("/r"), (election) => election.lead(Effect.void)),
+    obstacle: holding()
+  },
+  "several locks": {
+    ...mayBeLost,
+    use: Effect.gen(function*() {
+      const locks = yield* Effect.forEach(["/r/b", "/r/a"], (path) => Lock.make(path))
+      yield* Effect.flatMap(MultiLock.make(locks), (lock) => lock.withLock(Effect.void))
+    }),
+    // The one that is taken last: the other is held meanwhile.
+    obstacle: Effect.flatMap(Lock.make("/r/b"), (lock) => lock.acquire())
+  },
+  "party": { use: Effect.scoped(Party.join("/r", { identifier: "m" })) },
+  "shallow party": { use: Effect.scoped(ShallowParty.join("/r", { identifier: "m" })) },
+  "group member": { use: Effect.scoped(member), obstacle: member },
+  "service instance": { use: Effect.scoped(registry.register({ name: "svc", id: "i" })) },
+  "service instance with a number": {
+    use: Effect.scoped(registry.register({ name: "svc", id: "i", serviceType: "DYNAMIC_SEQUENTIAL" }))
+  },
+  "a put": {
+    use: offer,
+    mayFailWith: "ConnectionError",
+    after: ({ exit, expired }) =>
+      Effect.map(entries, (count) => {
+        assert.isAtMost(count, 1)
+        if (Exit.isSuccess(exit)) assert.strictEqual(count, 1)
+        else if (!Cause.hasInterrupts(exit.cause)) assert.isTrue(expired)
+      })
+  },
+  "a take": {
+    use: take,
+    before: offer,
+    // Until there is something to be taken.
+    obstacle: Effect.addFinalizer(() => Effect.orDie(offer)),
+    mayFailWith: "ItemInDoubt",
+    after: ({ exit, expired }) =>
+      Exit.isSuccess(exit)
+        ? Effect.map(entries, (count) => assert.strictEqual(count, 0))
+        // Without its session a removal on its way has nobody who could undo it; or its error has the item.
+        : expired
+        ? Effect.map(entries, (count) => assert.isAtMost(count, 1))
+        : Effect.repeat(entries, { until: (count) => count === 1 })
+  }
 }
 
 /** What happens at the request that a run is about. */
@@ -79,7 +197,7 @@ const ephemerals = (zk: ZooKeeper["Service"], path: string): Effect.Effect<Reado
 
 /** One run; whether there was such a request at all. */
 const run = (
-  use: Use,
+  recipe: Recipe,
   contended: boolean,
   at: number,
   mishap: { readonly interrupts: boolean; readonly cut?: "request" | "reply"; readonly expires?: boolean }
@@ -88,8 +206,8 @@ const run = (
     const test = yield* ZooKeeperTest.ZooKeeperTest
     const zk = yield* test.client()
     const rival = yield* test.client()
-    const own = Effect.provideContext(use, Context.make(ZooKeeper, zk))
-    const others = Effect.provideContext(use, Context.make(ZooKeeper, rival))
+    const own = Effect.provideContext(recipe.use, Context.make(ZooKeeper, zk))
+    const asRival = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideService(effect, ZooKeeper, rival)
 
     const happened = yield* Deferred.make<void>()
     let count = 0
@@ -107,35 +225,27 @@ const run = (
       return { _tag: "Cut" }
     })
 
-    const release = yield* Deferred.make<void>()
-    const rivalHolds = yield* Effect.forkChild(
-      contended
-        ? Effect.scoped(Effect.gen(function*() {
-          const lock = yield* Effect.provideService(Lock.make("/r"), ZooKeeper, rival)
-          yield* lock.acquire()
-          yield* Deferred.await(release)
-        }))
-        : Effect.void
-    )
-    if (contended) yield* test.waitForRequest(({ operation }) => operation === "get").pipe(Effect.timeout("1 second"), Effect.ignore)
+    const obstacle = yield* Scope.make()
+    if (contended) yield* asRival(Scope.provide(recipe.obstacle ?? Effect.void, obstacle))
+    else if (recipe.before !== undefined) yield* asRival(recipe.before)
 
-    const fiber = yield* Effect.forkDetach(Effect.exit(own), { startImmediately: true })
+    const fiber = yield* Effect.forkDetach(own, { startImmediately: true })
     // It waits, or has met its mishap: the way is free.
-    yield* Effect.timeoutOption(Deferred.await(happened), contended ? 30 : 0)
-    yield* Deferred.succeed(release, undefined)
-    yield* Fiber.join(rivalHolds)
+    const early = yield* Effect.timeoutOption(Deferred.await(happened), contended ? 30 : 0)
+    if (contended && Option.isNone(early)) {
+      assert.strictEqual(fiber.pollUnsafe() === undefined, recipe.isImpatient !== true, "it waits")
+    }
+    yield* Scope.close(obstacle, Exit.void)
     yield* Effect.raceFirst(Deferred.await(happened), Fiber.await(fiber))
     const met = count > at
-    if (met && mishap.expires === true) yield* test.of(sessionId).expireSession
+    const expired = met && mishap.expires === true
+    if (expired) yield* test.of(sessionId).expireSession
     if (met && mishap.interrupts) yield* Fiber.interrupt(fiber)
     const exit = yield* Fiber.await(fiber)
-    if (met && !mishap.interrupts && exit._tag === "Success" && exit.value._tag === "Failure") {
-      const error = yield* Effect.flip(exit.value)
-      // What was lost while it was held is told.
-      assert.strictEqual(error._tag, "GrantLost")
+    if (Exit.isFailure(exit) && !Cause.hasInterrupts(exit.cause)) {
+      assert.strictEqual((yield* Effect.flip(exit))._tag, recipe.mayFailWith)
     }
-    // The other one gets all of it: only possible when nothing is left, or will be at once.
-    yield* Effect.timeout(others, "5 seconds")
+    yield* Effect.timeout(asRival(recipe.after?.({ exit, expired }) ?? recipe.use), "5 seconds")
     yield* zk.session
     yield* Effect.repeat(ephemerals(rival, "/r"), { until: (found) => found.length === 0 }).pipe(
       Effect.timeout("5 seconds")
@@ -143,20 +253,20 @@ const run = (
     return met
   })
 
-describe("every request", () => {
-  for (const [name, use] of Object.entries(recipes)) {
+// Runs wait for reconnections most of the time.
+describe.concurrent("every request", () => {
+  for (const [name, recipe] of Object.entries(recipes)) {
     for (const contended of [false, true]) {
-      // A rival that holds a lock of kazoo's stands in the way of these only.
-      if (contended && !["lock", "lock, strictly valid", "write lock", "election", "try to lock"].includes(name)) continue
+      if (contended && recipe.obstacle === undefined) continue
       it.live(`${name}${contended ? ", contended" : ""}`, () =>
         Effect.gen(function*() {
           for (const [title, mishap] of Object.entries(mishaps)) {
             const once = (index: number) =>
-              Effect.scoped(run(use, contended, index, mishap)).pipe(
+              Effect.scoped(run(recipe, contended, index, mishap)).pipe(
                 Effect.provide(layer, { local: true }),
                 Effect.tapCause((cause) => Effect.logError(`${title} at request ${index}`, cause))
               )
-            // Runs wait for reconnections most of the time: many at once, until there are no more requests.
+            // Many at once, until there are no more requests.
             let requests = 0
             for (let from = 0; requests === from; from += together) {
               const met = yield* Effect.forEach(
