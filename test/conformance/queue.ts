@@ -6,7 +6,6 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { TestClock } from "effect/testing"
 import * as DistributedQueue from "../../src/recipe/DistributedQueue.ts"
@@ -289,7 +288,7 @@ export const queue = (title: string, connect: Connect): void => {
         // A pause between the tries is the caller's, and so is the end of them.
         let tries = 0
         const handled = yield* queue.process((item) => ++tries < 4 ? Effect.fail("no") : Effect.succeed(text(item))).pipe(
-          Effect.retry(Schedule.recurs(5))
+          Effect.retry({ times: 5 })
         )
         assert.deepStrictEqual([handled, tries], ["poison", 4])
         assert.strictEqual(text(yield* queue.take), "later")

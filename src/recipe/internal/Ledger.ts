@@ -15,9 +15,12 @@
  * it, and are removed with the scope. Where a page may not be created (ACLs,
  * local sessions) transactions go out without one, and lost replies are `Unknown`.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as RetryPolicy from "../../RetryPolicy.ts"
 import * as Transaction from "../../Transaction.ts"
 import type { Stat } from "../../Znode.ts"
 import type { OperationError, Service } from "../../ZooKeeper.ts"
@@ -81,15 +84,25 @@ export const make = (zk: Service, path: string): Effect.Effect<Ledger, never, Sc
       })
     )
 
-    /** Creates a page; `undefined` where that cannot be. */
+    /**
+     * Creates a page; `undefined` where that cannot be. Only what may have been done is repeated here: the rest
+     * is for who repeats the transaction.
+     */
     const open: Effect.Effect<Page | undefined, OperationError> = Effect.flatMap(uniqueName, (unique) => {
       const name = `${path}-__ledger__-${unique}`
-      return repeating(zk, zk.create(name, "", { mode: "ephemeral" })).pipe(
+      let mayExist = false
+      const create = Effect.tapError(zk.create(name, "", { mode: "ephemeral" }), (error) =>
+        Effect.sync(() => {
+          mayExist ||= isUnknown(error)
+        }))
+      return Effect.retry(create, { schedule: RetryPolicy.command, while: isUnknown }).pipe(
         Effect.asVoid,
         // Only the repetition of a create whose reply was lost can meet its own name.
         Effect.catchTag("NodeExists", () => Effect.void),
         Effect.map((): Page => ({ path: name, version: 0, isInDoubt: false })),
-        Effect.onError(() => remove({ path: name })),
+        Effect.onExit((exit) =>
+          Exit.isFailure(exit) && (mayExist || Cause.hasInterrupts(exit.cause)) ? remove({ path: name }) : Effect.void
+        ),
         Effect.catch((error): Effect.Effect<undefined, OperationError> => {
           if (error._tag === "NoAuth" || error._tag === "NoChildrenForEphemerals") isPossible = false
           else if (error._tag === "ConnectionError") {

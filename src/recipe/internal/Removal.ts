@@ -40,9 +40,13 @@ export const untilNoneBegins = (zk: Service, parent: string, prefix: string) =>
     }).pipe(Effect.catchTag("NoNode", () => Effect.void))
   )
 
+/** Completes when there is no connection that takes writes. */
+const unwritable = (zk: Service): Effect.Effect<void> =>
+  Effect.flatMap(zk.state, (state) => state._tag === "Connected" && state.readOnly ? Effect.void : zk.disconnected)
+
 /**
  * Removes in the background, in the current session's life, and waits for it as
- * long as there is a connection. Never fails and cannot hang: it is made for
+ * long as there is a connection that takes writes. Never fails and cannot hang: it is made for
  * finalizers.
  */
 export const inBackground = <E extends { readonly _tag: string; readonly message: string }>(
@@ -63,5 +67,5 @@ export const inBackground = <E extends { readonly _tag: string; readonly message
       ),
       { startImmediately: true }
     )
-    yield* Effect.raceFirst(Fiber.await(fiber), zk.disconnected)
+    yield* Effect.raceFirst(Fiber.await(fiber), unwritable(zk))
   })
