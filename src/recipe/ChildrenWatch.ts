@@ -11,9 +11,14 @@
  * | `allow_session_lost=False` | `{ allowSessionLost: false }`: fails with `SessionExpired` |
  * | `send_event=True` | not here: the children tell all there is |
  *
- * One call at a time; changes during a call collapse into the next one. It goes
- * on over reconnects and, by default, new sessions; its watch is removed from
- * the server when it ends.
+ * **Guarantee.** The last list is never lost: once the children rest and there is a
+ * connection, the function has been called with them, or will be when the call
+ * that is going on has ended; also where connections, replies and sessions were
+ * lost meanwhile. What is not guaranteed is every list before it: one call at a
+ * time, and changes during a call, or between two readings, collapse into the next
+ * one: a child that comes and goes in between is in none of them, and one that was
+ * deleted and created again looks the same. It goes on over reconnects and, by
+ * default, new sessions; its watch is removed from the server when it ends.
  *
  * @example
  * ```ts

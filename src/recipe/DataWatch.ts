@@ -11,9 +11,14 @@
  * | the third argument, `event` | the second |
  * | `ExistingDataWatch` | {@link runExisting} |
  *
- * One call at a time; changes during a call collapse into the next one. It goes
- * on over reconnects and new sessions, and its watch is removed from the server
- * when it ends.
+ * **Guarantee.** The last state is never lost: once the znode rests and there is a
+ * connection, the function has been called with it, or will be when the call that
+ * is going on has ended; also where connections, replies and sessions were lost
+ * meanwhile. What is not guaranteed is every state before it: one call at a time,
+ * and changes during a call, or between two readings, collapse into the next one.
+ * So write the function as one that looks at what is, not as one that counts what
+ * happens. It goes on over reconnects and new sessions, and its watch is removed
+ * from the server when it ends.
  *
  * @example
  * ```ts
@@ -82,7 +87,8 @@ export const run = <E, R>(
 
 /**
  * {@link run} for a znode that exists: it ends, without calling the function,
- * when there is no such znode, or no more.
+ * when there is no such znode, or no more. One that was deleted and created again
+ * between two readings is not missed: that is told as `NodeCreated`.
  *
  * @category running
  * @since 0.1.0

@@ -5,6 +5,14 @@
  * local deadline passed, znode deleted, resigned. Leadership is a grant in the
  * sense of `Grant`, with its token (an epoch that only grows) and `guard`.
  *
+ * **Guarantee.** A leader that knows of its leadership (`isValid`, or an effect
+ * that has not been interrupted) is the only one, as far as `Grant` says. Not
+ * guaranteed is that what it has sent elsewhere is there before its successor
+ * leads: write with `guard`, or hand on the token. `leader` and `candidates` are
+ * the connected server's view: one who is listed first may not know it yet, and
+ * one that has crashed is listed until its session expires. Waiting ends as that
+ * of `Lock` does, and leaves nothing behind.
+ *
  * Follows kazoo's `Election` (`layout: "kazoo"`, the default), Curator's
  * `LeaderSelector` (`"curator"`) or `LeaderLatch` (`"curatorLatch"`), and stands
  * for election among theirs.

@@ -16,9 +16,21 @@
  *   anybody's clock says. For other systems there is `token`, which grows with
  *   each grant: have them refuse a token lower than one they have seen.
  *
- * What does not hold: code that was sent on its way before the loss (a request
- * to some other system) may take effect after it. Only `guard` and `token`
- * protect against that.
+ * What does not hold: a request to some other system that was sent before the
+ * loss may take effect after it, however early the sender is interrupted. Only
+ * `guard` and `token` protect against that, and they must be checked where the
+ * write takes effect, in one step with it: so write to ZooKeeper by `guard`, and
+ * have the other system compare the token (`… where fence <= :token`). There is no
+ * helper for the latter, since a check on this side would be as late as its
+ * process. Nor is there a lock-delay for systems that can check nothing: ZooKeeper
+ * passes a grant on as soon as the session is over. For those let the new holder
+ * wait, before its first write, for as long as a request of the last one can be
+ * under way.
+ *
+ * A server that is read-only (option `readOnly`) gives no grants: who waits for one
+ * goes on waiting there, asking every few seconds, until a server with a quorum is
+ * found. It refuses the sessions of holders as well: for them it is as if there
+ * were no connection.
  *
  * The default `validity: "connection"` takes any answer for a sign of life, pings
  * too. That assumes that a server which has lost its leader stops answering

@@ -2,9 +2,13 @@
  * Membership in a group, with a payload, and who else is in it.
  *
  * Curator's GroupMember, in the same layout: `<path>/<id>`, ephemeral, the
- * payload as its data. The group is followed by a cache; a member always counts
- * itself, also while its znode is about to come back. Membership survives the
- * session.
+ * payload as its data. The group is followed by a cache.
+ *
+ * **Guarantee.** A member is in the group as long as its scope is open, but for the
+ * time between the end of a session and the next; it always counts itself, also
+ * then. One that has crashed is listed until its session expires: a list says who
+ * was there, not who can be reached. `changes` may skip lists, and never the last
+ * one.
  *
  * Ids are unique in a group: a second member with the same id waits until the
  * first is gone, or replaces it with `existing: "replace"`.

@@ -4,7 +4,15 @@
  * They are acquired one after the other in the order of their paths, whatever
  * the order in which they are given: two who want the same locks cannot wait
  * for each other. One deadline covers all; whatever ends the attempt, all that
- * were acquired are released. Where one is lost the whole is lost.
+ * were acquired are released. Where one is lost the whole is lost, the others are
+ * held until the scope closes all the same.
+ *
+ * **Guarantee.** Each of them is a grant in the sense of `Grant`, and so is the
+ * whole: `isValid` and `guard` ask for all of them, `token` is the greatest of
+ * theirs. That token grows only among holders of the same locks: where others take
+ * one of them alone, its own grant's token is what to compare. Who takes some of
+ * the locks by themselves, in another order, can still wait for ever for one who
+ * holds the rest: `timeout` is for that.
  *
  * Has the purpose of Curator's `InterProcessMultiLock`, which keeps the given
  * order, gives each lock the whole time, and goes on after a failure.

@@ -6,8 +6,11 @@
  * kazoo's, membership survives the session: it is taken up again, under the same
  * name, in the next one.
  *
- * A member is listed until its session has expired at the server: one that has
- * crashed for up to the session timeout. `ShallowParty` keeps the identifier in
+ * **Guarantee.** A member is in the list as long as its scope is open and once only,
+ * but for the time between the end of a session and the next. It is listed until
+ * its session has expired at the server: one that has crashed for up to the session
+ * timeout. So a list says who was there, not who can be reached. `changes` may skip
+ * lists, and never the last one. `ShallowParty` keeps the identifier in
  * the name and costs no read per member; `GroupMember` speaks Curator's layout.
  *
  * @example

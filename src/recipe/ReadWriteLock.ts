@@ -2,8 +2,11 @@
  * A lock that many readers share and a writer has alone, in the order in which
  * they came: a writer that waits holds up later readers, so that none starves.
  *
- * What is granted, and what its holder must do about the limits, is that of
- * `Grant`; how waiting ends is that of `Lock`. A writer waits for
+ * **Guarantee.** A writer is alone, readers are among themselves. What is granted,
+ * and what its holder must do about the limits, is that of `Grant`; how waiting
+ * ends is that of `Lock`. A reader's token says which writers came before it, and
+ * orders no readers. A reader cannot become a writer (it fails with `AlreadyHeld`):
+ * only the other way, `downgrade`, is possible. A writer waits for
  * the one before it, a reader for the last writer before it: nobody is woken by
  * what does not exclude it.
  *

@@ -7,8 +7,13 @@
  * guard, so that permits are never exceeded, not even by a client that slept.
  * Whoever wants many permits holds up those behind it and is not overtaken.
  *
- * Each permit is a grant in the sense of `Grant`: lost with its session, deadline
- * included. Waiting ends as that of `Lock` does, and leaves nothing behind.
+ * **Guarantee.** There are never more permits out than `permits`, counting those
+ * whose holder has not been heard of until its session expires. Each permit is a
+ * grant in the sense of `Grant`: lost with its session, deadline included. As
+ * there are several holders a token orders them and excludes none: `guard` is what
+ * refuses a write of one whose permit is lost. Every other child of the permits'
+ * directory counts as a permit too. Waiting ends as that of `Lock` does, and leaves
+ * nothing behind.
  *
  * Follows kazoo's `Semaphore` (`layout: "kazoo"`, the default: the limit is kept
  * in the znode, and who differs is refused) or Curator's `InterProcessSemaphoreV2`

@@ -3,7 +3,8 @@
  *
  * kazoo's ShallowParty, in the same layout: `<path>/<32 hex digits>-<identifier>`,
  * ephemeral and empty. What follows the first `-` is the identifier, and every
- * child counts. Membership survives the session, as in `Party`.
+ * child counts. Membership survives the session; the guarantees are those of
+ * `Party`.
  *
  * @example
  * ```ts

@@ -10,8 +10,10 @@ import * as DataWatch from "../../src/recipe/DataWatch.ts"
 import * as PatientChildrenWatch from "../../src/recipe/PatientChildrenWatch.ts"
 import * as ZooKeeper from "../../src/ZooKeeper.ts"
 import { connect, proxy as makeProxy, root as makeRoot, shared, sharedHost, through, untilState } from "../support/Clients.ts"
+import { atEveryRequest, cutAt, faults } from "../support/Faults.ts"
 import { text } from "../../src/testing/Recording.ts"
 import { fourLetterWord } from "../support/ZooKeeperServer.ts"
+import { of } from "./clients.ts"
 import { onEveryServer } from "./servers.ts"
 import { following } from "./following.ts"
 
@@ -47,4 +49,30 @@ describe.skipIf(shared === undefined)("a real server", () => {
       const port = Number(sharedHost.split(":").at(-1))
       assert.notInclude(yield* Effect.orDie(fourLetterWord(port, "wchp")), root)
     }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")), 60_000)
+})
+
+faults("watches with a function: faults", (test) => {
+  test("the last state is told, whichever reply is lost", ({ proxy, root, witness, zk }) =>
+    Effect.gen(function*() {
+      const requests = yield* atEveryRequest((index) =>
+        Effect.gen(function*() {
+          const path = yield* witness.create(`${root}/${index}`)
+          const data = yield* Effect.forkChild(
+            of(zk, DataWatch.run(path, (znode) => Effect.succeed(!Option.contains(text(znode), "last")))),
+            { startImmediately: true }
+          )
+          const children = yield* Effect.forkChild(
+            of(zk, ChildrenWatch.run(path, (state) =>
+              Effect.succeed(!Option.exists(state, ({ children }) => children.includes("last"))))),
+            { startImmediately: true }
+          )
+          for (const value of ["first", "last"]) {
+            yield* witness.set(path, value)
+            yield* witness.create(`${path}/${value}`)
+          }
+          yield* Fiber.join(data)
+          yield* Fiber.join(children)
+        }), cutAt(proxy))
+      assert.isAtLeast(requests, 2)
+    }))
 })

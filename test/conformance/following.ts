@@ -144,6 +144,31 @@ export const following = (name: string, connect: Connect): void => {
         yield* Fiber.join(watching)
       }))
 
+    test("changes during a call collapse, and the last of them is told", ({ other, root }) =>
+      Effect.gen(function*() {
+        const changed = yield* Deferred.make<void>()
+        const begun = yield* Deferred.make<void>()
+        const slowly = Effect.andThen(Deferred.succeed(begun, undefined), Deferred.await(changed))
+        const seen: Array<string> = []
+        const data = yield* Effect.forkChild(DataWatch.run(root, (znode) =>
+          Effect.as(
+            Effect.andThen(slowly, Effect.sync(() => seen.push(Option.getOrElse(text(znode), () => "nothing")))),
+            !Option.contains(text(znode), "5")
+          )))
+        const children = yield* Effect.forkChild(ChildrenWatch.run(root, (state) =>
+          Effect.as(slowly, !Option.exists(state, ({ children }) => children.length === 5))))
+        yield* Deferred.await(begun)
+        for (const value of ["1", "2", "3", "4", "5"]) {
+          yield* other.set(root, value)
+          yield* other.create(`${root}/${value}`)
+        }
+        yield* Deferred.succeed(changed, undefined)
+        yield* Fiber.join(data)
+        yield* Fiber.join(children)
+        // Some are left out, none comes twice or late.
+        assert.deepStrictEqual(seen, [...new Set(seen)].toSorted())
+      }))
+
     test("PatientChildrenWatch: only when they are quiet, then tells that they are not", ({ other, root }) =>
       Effect.gen(function*() {
         const path = `${root}/a`
