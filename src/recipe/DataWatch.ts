@@ -90,6 +90,14 @@ export const run = <E, R>(
  * when there is no such znode, or no more. One that was deleted and created again
  * between two readings is not missed: that is told as `NodeCreated`.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as DataWatch from "effect-zookeeper/recipe/DataWatch"
+ *
+ * export const program = DataWatch.runExisting("/config", ({ data }) => Effect.log(`${data.length} bytes`))
+ * ```
+ *
  * @category running
  * @since 0.1.0
  */

@@ -66,6 +66,16 @@ const encoder = new TextEncoder()
 /**
  * The data of a znode that holds these items.
  *
+ * @example
+ * ```ts
+ * import * as Result from "effect/Result"
+ * import * as DistributedQueue from "effect-zookeeper/recipe/DistributedQueue"
+ *
+ * const data = DistributedQueue.encodeItems(["a", "b"])
+ *
+ * export const items = Result.map(DistributedQueue.decodeItems(data), (all) => all.length) // => Result.succeed(2)
+ * ```
+ *
  * @category encoding
  * @since 0.1.0
  */

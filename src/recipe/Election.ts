@@ -22,7 +22,7 @@
  * import * as Effect from "effect/Effect"
  * import * as Election from "effect-zookeeper/recipe/Election"
  *
- * export const program = Effect.gen(function*() {
+ * export const main = Effect.gen(function*() {
  *   const election = yield* Election.make("/election", { identifier: "worker-1" })
  *   // Leads whenever it is its turn, as long as the program runs.
  *   yield* election.leadAlways((grant) => Effect.andThen(Effect.log(`leading, epoch ${grant.token}`), Effect.never))

@@ -43,7 +43,7 @@
  * import * as Lock from "effect-zookeeper/recipe/Lock"
  * import * as Transaction from "effect-zookeeper/Transaction"
  *
- * export const program = Lock.withLock("/locks/report")((grant) =>
+ * export const main = Lock.withLock("/locks/report")((grant) =>
  *   Effect.gen(function*() {
  *     // Refused by ZooKeeper itself once the lock is lost.
  *     yield* grant.guard([Transaction.set("/report", "done")])

@@ -134,6 +134,20 @@ export interface Lock {
  *
  * Fails with `BadArguments` where the path is malformed.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ * import * as Lock from "effect-zookeeper/recipe/Lock"
+ *
+ * export const program = Effect.gen(function*() {
+ *   const lock = yield* Lock.make("/locks/report", { identifier: "worker-1" })
+ *   // For as long as a scope is open, if nobody has it.
+ *   const isOurs = yield* Effect.scoped(Effect.map(lock.tryAcquire, Option.isSome))
+ *   return isOurs // => true
+ * })
+ * ```
+ *
  * @category constructors
  * @since 0.1.0
  */

@@ -111,6 +111,17 @@ const read = (
  * members with one identifier are listed twice. Where there is no znode at the
  * path there are none. Fails with `NoAuth` and `OperationError`.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Party from "effect-zookeeper/recipe/Party"
+ *
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   yield* Party.join("/party", { identifier: "worker-1" })
+ *   return yield* Party.members("/party") // => ["worker-1"]
+ * }))
+ * ```
+ *
  * @category accessors
  * @since 0.1.0
  */

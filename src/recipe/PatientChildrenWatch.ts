@@ -85,6 +85,18 @@ const quiet = (zk: Service, path: string, { timeBoundary = "30 seconds" }: Optio
  * The children whenever they have been quiet for the time boundary after a
  * change. Where there is no znode there is nothing to tell.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Stream from "effect/Stream"
+ * import * as PatientChildrenWatch from "effect-zookeeper/recipe/PatientChildrenWatch"
+ *
+ * export const main = Stream.runForEach(
+ *   PatientChildrenWatch.changes("/workers", { timeBoundary: "2 seconds" }),
+ *   ({ children }) => Effect.log(`${children.length} workers share the work from now on`)
+ * )
+ * ```
+ *
  * @category running
  * @since 0.1.0
  */

@@ -22,7 +22,8 @@
  *   const queue = yield* Queue.make("/mails")
  *   yield* queue.offer("to: bob")
  *   yield* queue.offer("to: the boss", { priority: 1 })
- *   yield* Stream.runForEach(queue.stream, (item) => Effect.log(new TextDecoder().decode(item)))
+ *   const items = yield* Stream.runCollect(Stream.take(queue.stream, 2))
+ *   return items.map((item) => new TextDecoder().decode(item)) // => ["to: the boss", "to: bob"]
  * }))
  * ```
  *

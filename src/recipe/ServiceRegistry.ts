@@ -313,6 +313,27 @@ export const uriSpec = (template: string): UriSpec => {
  * The URI of an instance by its `uriSpec`; `None` where it has none. Variables
  * that the instance does not have, or that are unknown, are empty.
  *
+ * @example
+ * ```ts
+ * import * as Effect from "effect/Effect"
+ * import * as Option from "effect/Option"
+ * import * as Schema from "effect/Schema"
+ * import * as ServiceRegistry from "effect-zookeeper/recipe/ServiceRegistry"
+ *
+ * const registry = ServiceRegistry.make("/services", Schema.String)
+ *
+ * export const program = Effect.scoped(Effect.gen(function*() {
+ *   const { instance } = yield* registry.register({
+ *     name: "mail",
+ *     address: "10.0.0.1",
+ *     port: 8025,
+ *     payload: "blue",
+ *     uriSpec: ServiceRegistry.uriSpec("{scheme}://{address}:{port}/mail")
+ *   })
+ *   return ServiceRegistry.uriOf(yield* instance) // => Option.some("http://10.0.0.1:8025/mail")
+ * }))
+ * ```
+ *
  * @category accessors
  * @since 0.1.0
  */

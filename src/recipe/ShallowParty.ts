@@ -75,6 +75,14 @@ export const members = (
  * The members now, then whenever they have changed; over reconnects and new
  * sessions, and while there is no znode at the path.
  *
+ * @example
+ * ```ts
+ * import * as Stream from "effect/Stream"
+ * import * as ShallowParty from "effect-zookeeper/recipe/ShallowParty"
+ *
+ * export const program = Stream.runHead(ShallowParty.changes("/party"))
+ * ```
+ *
  * @category accessors
  * @since 0.1.0
  */
