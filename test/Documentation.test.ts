@@ -76,7 +76,7 @@ interface Runnable {
 }
 
 describe("examples that say what comes of them, or export a program, are right", () => {
-  for (const { code, file, path } of examples) {
+  for (const { code, path } of examples) {
     if (!/^export const program\b| \/\/ => /m.test(code)) continue
     it.live(path.slice(directory.length + 1), () =>
       Effect.flatMap(Effect.promise((): Promise<Runnable> => import(path)), ({ program = Effect.void }) => program).pipe(
