@@ -504,7 +504,11 @@ export class Session {
               this.refusing.clear()
               this.behind = { rounds: 0, found: 0n }
             }
-            if (this.connection === connection && asked.at >= this.provenAt) this.prove(asked)
+            // Asked behind the deadline it proves nothing: others may have what this session held, and a server that
+            // lags does not know yet. The connection is given up for that, and the session with it.
+            if (this.connection === connection && asked.at >= this.provenAt && asked.at < this.deadline()) {
+              this.prove(asked)
+            }
             this.telemetry.roundTrip(this.now() - asked.at)
           },
           zxid: (zxid) => {

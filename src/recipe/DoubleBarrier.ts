@@ -218,7 +218,7 @@ export const make = Effect.fnUntraced(function*(
       const own = ZnodePath.join(path, name)
       let since: bigint | undefined
       while (true) {
-        const { czxid } = yield* held(zk, own, identifier, ours)
+        const [{ czxid }] = yield* held(zk, [{ path: own, data: identifier, version: ours }])
         since ??= czxid
         const entered = since
         const round = yield* Effect.scoped(Effect.gen(function*(): Effect.fn.Return<
@@ -326,7 +326,7 @@ export const make = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const own = ZnodePath.join(path, name)
       // From now on it does not count for the next round.
-      yield* held(zk, markOf(name), "")
+      yield* held(zk, [{ path: markOf(name), data: "" }])
       if (layout === "kazoo") {
         const isLate = yield* waitForSlow(round)
         // It came after a member of kazoo's had begun to leave, and that waits for it as for the highest member.

@@ -292,9 +292,8 @@ export const make = Effect.fnUntraced(function*(
 
     /** One try, in a scope of its own: `undefined` when members have changed before it was done. */
     const attempt = Effect.gen(function*() {
-      // First the set: whoever sees a member can see what it divides.
-      yield* persevere(zk, held(zk, set, digest))
-      yield* persevere(zk, held(zk, member, identifier))
+      // At once: whoever sees a member can see what it divides.
+      yield* persevere(zk, held(zk, [{ path: set, data: digest }, { path: member, data: identifier }]))
       const { event, value } = yield* persevere(zk, zk.getChildrenAndWatch(party))
       const changed = Effect.ignore(event)
       if (!value.children.includes(name)) return undefined

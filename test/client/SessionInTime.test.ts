@@ -54,6 +54,31 @@ describe("Session in time", () => {
       assert.strictEqual(reasonOf(yield* Fiber.join(end)), "SessionExpired")
     }))
 
+  scenario("after its deadline a session does not live again, whatever a server that lags may answer", (test) =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      // The machine sleeps: its monotonic clock stands still, so that no timer is due when it wakes up.
+      let slept = 0
+      const zk = yield* Effect.provideService(test.client({ sessionTimeout: "10 seconds" }), Clock.Clock, {
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() + slept,
+        currentTimeMillis: Effect.map(clock.currentTimeMillis, (now) => now + slept),
+        currentTimeNanosUnsafe: () => clock.currentTimeNanosUnsafe() + BigInt(slept) * 1_000_000n,
+        currentTimeNanos: Effect.map(clock.currentTimeNanos, (now) => now + BigInt(slept) * 1_000_000n),
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        monotonicTimeNanos: clock.monotonicTimeNanos,
+        sleep: (duration) => clock.sleep(duration)
+      })
+      const { id, isAlive } = yield* zk.session
+      assert.isTrue(yield* isAlive)
+      slept = 9500
+      assert.isFalse(yield* isAlive)
+      yield* zk.exists("/")
+      assert.isFalse(yield* isAlive)
+      yield* TestClock.adjust("10 seconds")
+      assert.notStrictEqual((yield* zk.session).id, id)
+      assert.isFalse(yield* isAlive)
+    }))
+
   scenario("an identity that is added while a connection is prepared is there when addAuth has succeeded", (test) =>
     Effect.gen(function*() {
       const zk = yield* test.client()

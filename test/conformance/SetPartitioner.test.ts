@@ -74,6 +74,7 @@ faults("set partitioner: faults", (test) => {
       const [member] = yield* there.witness.getChildren(`${there.root}/party`)
       const { stat } = yield* there.witness.get(`${there.root}/party/${member}`)
       assert.strictEqual(stat.ephemeralOwner, id)
+      assert.strictEqual((yield* there.witness.get(`${there.root}/sets/${member}`)).stat.czxid, stat.czxid)
     }), brief)
 
   test("ends when the client does", (there) =>

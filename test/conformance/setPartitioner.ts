@@ -45,6 +45,8 @@ export const setPartitioner = (title: string, connect: Connect): void => {
         const { data, stat } = yield* zk.get(`${path}/party/${member}`)
         assert.strictEqual(text(data), "host-1")
         assert.strictEqual(stat.ephemeralOwner, (yield* zk.session).id)
+        // Nobody sees the one without the other.
+        assert.strictEqual((yield* zk.get(`${path}/sets/${member}`)).stat.czxid, stat.czxid)
         assert.deepStrictEqual((yield* zk.getChildren(`${path}/locks`)).toSorted(), ["a", "b", "c"])
         const [lock = ""] = yield* zk.getChildren(`${path}/locks/a`)
         assert.match(lock, /^[0-9a-f]{32}__lock__\d{10}$/)

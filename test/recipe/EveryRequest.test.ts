@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as References from "effect/References"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as DistributedQueue from "../../src/recipe/DistributedQueue.ts"
 import * as Election from "../../src/recipe/Election.ts"
 import * as GroupMember from "../../src/recipe/GroupMember.ts"
@@ -23,6 +24,7 @@ import * as Party from "../../src/recipe/Party.ts"
 import * as ReadWriteLock from "../../src/recipe/ReadWriteLock.ts"
 import * as Semaphore from "../../src/recipe/Semaphore.ts"
 import * as ServiceRegistry from "../../src/recipe/ServiceRegistry.ts"
+import * as SetPartitioner from "../../src/recipe/SetPartitioner.ts"
 import * as ShallowParty from "../../src/recipe/ShallowParty.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import * as ZooKeeperTest from "../../src/ZooKeeperTest.ts"
@@ -138,6 +140,10 @@ const recipes: { readonly [name: string]: Recipe } = {
   "service instance": { use: Effect.scoped(registry.register({ name: "svc", id: "i" })) },
   "service instance with a number": {
     use: Effect.scoped(registry.register({ name: "svc", id: "i", serviceType: "DYNAMIC_SEQUENTIAL" }))
+  },
+  "set partition": {
+    use: Effect.flatMap(SetPartitioner.make("/r", { items: ["a"], settleTime: 1 }), ({ partition }) =>
+      Stream.runDrain(Stream.takeUntil(partition, ({ length }) => length === 1)))
   },
   "a put": {
     use: offer,
