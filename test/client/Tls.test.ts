@@ -121,6 +121,18 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
       assert.strictEqual(yield* problemWith({ hosts }), "TlsServer")
     }), 90_000)
 
+  it.live("a bundle of authorities, as file, as text, or as a list: any of them may have signed", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Certificates.make
+      const server = yield* ZooKeeperServer.standalone({ tls: { certificates, clientAuth: "none" } })
+      const hosts = secure(server.securePort)
+      const { authorities, ca, otherCa } = certificates
+      for (const bundle of [Tls.file(authorities), pem(authorities), [pem(otherCa), Tls.file(ca)]]) {
+        yield* Effect.scoped(Effect.flatMap(connect({ hosts, tls: { ca: bundle } }), (zk) => zk.exists("/")))
+      }
+      assert.strictEqual(yield* problemWith({ hosts, tls: { ca: Tls.file(otherCa) } }), "UnknownAuthority")
+    }), 60_000)
+
   it.live("a renewal that went wrong: named in the log, backed off from, and the next good one saves the session", () =>
     Effect.gen(function*() {
       const certificates = yield* Certificates.make
