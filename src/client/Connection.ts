@@ -186,6 +186,7 @@ export class Connection {
     this.writer.begin()
     this.writer.int(pending.xid = Protocol.Xid.Auth)
     if (!this.encode(pending)) return
+    if (this.limits.requestTimeout > 0) pending.sentAt = this.now()
     this.auths.push(pending)
     this.schedule()
   }
@@ -238,6 +239,12 @@ export class Connection {
     const ping = this.pings[0]?.at
     const request = this.questions[0]?.at
     return ping === undefined || request === undefined ? ping ?? request : Math.min(ping, request)
+  }
+
+  /** Of what waits for answers, that which was sent first: identities are answered apart from requests. */
+  private get oldest(): Fifo {
+    const request = this.pending.first?.sentAt ?? Infinity
+    return (this.auths.first?.sentAt ?? Infinity) < request ? this.auths : this.pending
   }
 
   private drain(): Array<Uint8Array> {
@@ -479,9 +486,8 @@ export class Connection {
       let suspected = false
       while (true) {
         const now = this.now()
-        const headDue = requestTimeout === 0
-          ? Infinity
-          : (this.pending.first?.sentAt ?? now) + requestTimeout
+        const { oldest } = this
+        const headDue = requestTimeout === 0 ? Infinity : (oldest.first?.sentAt ?? now) + requestTimeout
         // Silence is the server's fault only where it was asked something: after a stall it is asked first.
         const silence = Math.max(this.lastReceived + silentAfter, (this.askedAt ?? now) + pingAfter)
         if (now >= silence || now >= deadline() || now >= headDue) {
@@ -489,12 +495,13 @@ export class Connection {
             if (now >= headDue) {
               const reason = new RequestTimeout({ millis: requestTimeout })
               this.failing = true
-              this.pending.shift()?.fail(reason, "Unknown")
+              oldest.shift()?.fail(reason, "Unknown")
               return yield* failure(reason)
             }
-            return yield* failure(
-              new ConnectionLoss({ detail: `the server was silent for ${Math.round(now - this.lastReceived)} ms` })
-            )
+            const detail = now >= silence
+              ? `the server was silent for ${Math.round(now - this.lastReceived)} ms`
+              : "no answer before the session's deadline"
+            return yield* failure(new ConnectionLoss({ detail }))
           }
           // After a stall of the event loop timers run before sockets are read: look again behind a read phase,
           // which a yield waits for and a short timer does not.

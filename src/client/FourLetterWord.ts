@@ -27,7 +27,7 @@ const failure = (operation: string, reason: Reason): ConnectionError =>
   new ConnectionError({ reason, outcome: "NotApplied", operation })
 
 /** In bytes; the words that a client needs are answered in less than one KiB. */
-const MaxSize = 1024 * 1024
+const MaxSize = 256 * 1024
 
 const isEnd = ({ reason }: Socket.SocketError): boolean => reason._tag === "SocketCloseError" && reason.code === 1000
 
@@ -60,7 +60,7 @@ const exchange = Effect.fnUntraced(function*(socket: Socket.Socket, word: string
 /**
  * Dials, sends the word, and returns what the server says until it closes; that
  * may be that it does not answer this word. Fails with `RequestTimeout` when
- * all of it takes longer than `timeout`, with `TooLarge` beyond 1 MiB, and with
+ * all of it takes longer than `timeout`, with `TooLarge` beyond 256 KiB, and with
  * `ConnectionLoss` when there is no connection or no answer.
  *
  * @category requests

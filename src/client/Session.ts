@@ -104,6 +104,13 @@ const failure = (reason: Reason) => new ConnectionError({ reason, outcome: "NotA
 /** An error with its stack is built where someone asks for it. */
 const failing = (reason: Reason) => Effect.suspend(() => Effect.fail(failure(reason)))
 
+/** A step that a server must not draw out. */
+const bounded = (step: Effect.Effect<void, ConnectionError>, name: string, within: number) =>
+  Effect.timeoutOrElse(step, {
+    duration: within,
+    orElse: () => failing(new ConnectionLoss({ detail: `no end of ${name} within ${Math.round(within)} ms` }))
+  })
+
 type Attempt =
   /**
    * The server could not take us, or the connection was lost later. It was `held` from the handshake on, and has
@@ -689,13 +696,9 @@ export class Session {
   private prepare(connection: Connection, server: Host, within: number): Effect.Effect<void, ConnectionError> {
     const { sasl } = this.options
     if (sasl === undefined) return this.rearmed(connection)
-    return Effect.scoped(SaslExchange.authenticate(connection, sasl, server)).pipe(
-      Effect.timeoutOrElse({
-        duration: within,
-        orElse: () =>
-          Effect.fail(failure(new ConnectionLoss({ detail: `no end of SASL within ${Math.round(within)} ms` })))
-      }),
-      Effect.andThen(this.rearmed(connection))
+    return Effect.andThen(
+      bounded(Effect.scoped(SaslExchange.authenticate(connection, sasl, server)), "SASL", within),
+      this.rearmed(connection)
     )
   }
 
@@ -723,7 +726,10 @@ export class Session {
           )
         }), { concurrency: "unbounded", discard: true })
     })
-    return Effect.all([authenticated, armed], { concurrency: "unbounded", discard: true }).pipe(
+    const confirmed = Effect.all([authenticated, armed], { concurrency: "unbounded", discard: true })
+    const isNothing = this.credentials.length === 0 && this.watches.size === 0
+    // A server that answers pings, and these never, keeps a session that is of no use to anybody.
+    return (isNothing ? confirmed : bounded(confirmed, "identities and watches", this.timeout)).pipe(
       Effect.andThen(Effect.suspend((): Effect.Effect<void, ConnectionError> => {
         // An identity that was added meanwhile may have been refused.
         if (this.terminal !== undefined) return failing(this.terminal)

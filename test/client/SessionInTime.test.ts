@@ -117,6 +117,40 @@ describe("Session in time", () => {
       }
     }))
 
+  for (const operation of ["addAuth", "setWatches"]) {
+    scenario(`a server that answers pings, but ${operation} never, is left; the session goes on`, (test) =>
+      Effect.gen(function*() {
+        const zk = yield* test.client({ sessionTimeout: "10 seconds", auth: [{ scheme: "digest", credential: "user:" }] })
+        const { id } = yield* zk.session
+        yield* Effect.forkScoped(Stream.runDrain(zk.changes("/watched")), { startImmediately: true })
+        yield* zk.sync("/")
+        let dropped = 0
+        yield* test.onReply((reply) => {
+          if (reply.operation !== operation || ++dropped > 1) return undefined
+          return { _tag: "Drop" }
+        })
+        yield* test.disconnect()
+        yield* TestClock.adjust("9 seconds")
+        assert.strictEqual((yield* zk.state)._tag, "Suspended")
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* zk.state)._tag, "Connected")
+        assert.strictEqual((yield* zk.session).id, id)
+        assert.strictEqual(dropped, 2)
+      }))
+  }
+
+  scenario("requestTimeout bounds an identity that is added, too", (test) =>
+    Effect.gen(function*() {
+      const zk = yield* test.client({ requestTimeout: "3 seconds" })
+      yield* test.onReply(({ operation }) => operation === "addAuth" ? { _tag: "Drop" } : undefined)
+      const adding = yield* Effect.forkChild(Effect.flip(zk.addAuth("digest", "user:")), { startImmediately: true })
+      yield* TestClock.adjust("3100 millis")
+      yield* test.heal
+      assert.strictEqual(reasonOf(yield* Fiber.join(adding)), "RequestTimeout")
+      yield* TestClock.adjust("1 second")
+      assert.include((yield* zk.whoAmI).map(({ authScheme }) => authScheme), "digest")
+    }))
+
   for (
     const [title, servers, sessionTimeout, within] of [
       ["its share of the session timeout, among few servers", 5, 10_000, 2000],

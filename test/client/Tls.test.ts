@@ -1,13 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Redacted } from "effect"
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs"
+import { ConfigProvider, Effect, Fiber, Layer, Redacted } from "effect"
+import { copyFileSync, readFileSync } from "node:fs"
 import * as Acl from "../../src/Acl.ts"
 import * as NodeTls from "../../src/client/NodeTls.ts"
 import * as ServerProbe from "../../src/client/ServerProbe.ts"
+import * as Sasl from "../../src/Sasl.ts"
 import * as Tls from "../../src/Tls.ts"
+import { layerConfig, ZooKeeperLive } from "../../src/ZooKeeper.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import * as Certificates from "../support/Certificates.ts"
 import { connect, text, untilState } from "../support/Clients.ts"
+import { assertHidden, exposed } from "../support/Exposure.ts"
 import { logged } from "../support/Lines.ts"
 import * as Proxy from "../support/Proxy.ts"
 import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
@@ -117,6 +120,18 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
       assert.strictEqual(yield* problemWith({ hosts: secure(server.port), tls: { ca, ...own } }), "PlainServer")
       assert.strictEqual(yield* problemWith({ hosts }), "TlsServer")
     }), 90_000)
+
+  it.live("a bundle of authorities, as file, as text, or as a list: any of them may have signed", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Certificates.make
+      const server = yield* ZooKeeperServer.standalone({ tls: { certificates, clientAuth: "none" } })
+      const hosts = secure(server.securePort)
+      const { authorities, ca, otherCa } = certificates
+      for (const bundle of [Tls.file(authorities), pem(authorities), [pem(otherCa), Tls.file(ca)]]) {
+        yield* Effect.scoped(Effect.flatMap(connect({ hosts, tls: { ca: bundle } }), (zk) => zk.exists("/")))
+      }
+      assert.strictEqual(yield* problemWith({ hosts, tls: { ca: Tls.file(otherCa) } }), "UnknownAuthority")
+    }), 60_000)
 
   it.live("a renewal that went wrong: named in the log, backed off from, and the next good one saves the session", () =>
     Effect.gen(function*() {
@@ -232,18 +247,60 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
       }
     }))
 
-  it.live("no secret in any error or log line", () =>
+  it.live("no secret of TLS or SASL is in any option, log line, error, span, metric, state or inspection", () =>
     Effect.gen(function*() {
       const certificates = yield* Certificates.make
-      const broken = certificates.key("broken")
-      writeFileSync(broken, "-----BEGIN PRIVATE KEY-----\nSEKRET\n-----END PRIVATE KEY-----\n")
-      const options = {
-        hosts: "localhost:1",
-        connectTimeout: "300 millis",
-        tls: { cert: Tls.file(certificates.cert("client")), key: Tls.file(broken), passphrase: "SEKRET" }
-      } as const
-      const [error, lines] = yield* logged(Effect.flip(Effect.scoped(connect(options))))
-      assert.include(lines, "our own key")
-      assert.notInclude(JSON.stringify(error) + String(error) + lines, "SEKRET")
-    }))
+      const server = yield* ZooKeeperServer.standalone({ sasl: true, tls: { certificates } })
+      const secret = "hunter2-of-the-client"
+      const password = "secret-a"
+      const key = pem(certificates.key("client"))
+      const [, line = ""] = key.split("\n")
+      const tls = {
+        ca: Tls.file(certificates.ca),
+        cert: Tls.file(certificates.cert("client")),
+        key: Redacted.make(key)
+      }
+      const hosts = secure(server.securePort)
+      const archive = readFileSync(certificates.pkcs12("client"))
+      const encrypted = { ...tls, key: Tls.file(certificates.encryptedKey("client")) }
+      const broken = Redacted.make(`-----BEGIN PRIVATE KEY-----\n${secret}\n-----END PRIVATE KEY-----\n`)
+      const refused: ReadonlyArray<Options> = [
+        { hosts, tls, sasl: Sasl.digestMd5({ username: "alice", password: Redacted.make(secret) }) },
+        { hosts, tls, sasl: Sasl.digestMd5({ username: "alice", password: secret }) },
+        { hosts, tls: { ...encrypted, passphrase: Redacted.make(secret) } },
+        { hosts, tls: { ca: tls.ca, pkcs12: Tls.file(certificates.pkcs12("client")), passphrase: Redacted.make(secret) } },
+        { hosts, tls: { ...tls, key: broken } },
+        { hosts, tls: { ...tls, passphrase: Redacted.make(secret), pkcs12: archive } }
+      ]
+      const [, text] = yield* exposed((show) =>
+        Effect.gen(function*() {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const options = {
+              hosts,
+              tls: { ...encrypted, passphrase: Redacted.make(Certificates.passphrase) },
+              sasl: Sasl.digestMd5({ username: "alice", password: Redacted.make(password) })
+            }
+            const zk = yield* connect(options)
+            show(options, ZooKeeperLive(options), zk, yield* zk.session, yield* zk.state, yield* zk.whoAmI)
+            show(yield* Effect.exit(zk.get("/none")))
+          }))
+          for (const options of refused) {
+            show(options, yield* Effect.exit(Effect.scoped(connect({ ...options, connectTimeout: "500 millis" }))))
+          }
+          const env = {
+            ZOOKEEPER_HOSTS: hosts,
+            ZOOKEEPER_SASL_USERNAME: "alice",
+            ZOOKEEPER_SASL_PASSWORD: secret,
+            ZOOKEEPER_TLS_PASSPHRASE: secret,
+            ZOOKEEPER_TLS_MIN_VERSION: "SSLv3"
+          }
+          show(yield* Effect.exit(Effect.scoped(Effect.provide(
+            Layer.build(layerConfig()),
+            ConfigProvider.layer(ConfigProvider.fromEnv({ env }))
+          ))))
+        })
+      )
+      for (const hidden of [secret, password, Certificates.passphrase, line]) assertHidden(text, hidden)
+      for (const told of ["refuses the credentials", "our own key", "ZOOKEEPER_TLS_MIN_VERSION"]) assert.include(text, told)
+    }), 60_000)
 })

@@ -12,6 +12,10 @@ import { join } from "node:path"
 export interface Certificates {
   /** File of the authority's certificate. */
   readonly ca: string
+  /** File of the certificate of another authority, from which nothing is here. */
+  readonly otherCa: string
+  /** File of both authorities' certificates, the other one's first. */
+  readonly authorities: string
   /** File of the certificate with this name. */
   readonly cert: (name: string) => string
   /** File of its key. */
@@ -66,9 +70,14 @@ export const make: Effect.Effect<Certificates, never, Scope.Scope> = Effect.map(
         "[req]\ndistinguished_name=dn\n[dn]\n[authority]\nbasicConstraints=critical,CA:true\nkeyUsage=keyCertSign,cRLSign\n"
     )
     writeFileSync(at("index.txt"), "")
-    key("ca")
-    openssl("req", "-x509", "-new", "-config", "ca.conf", "-extensions", "authority", "-key", "ca.key", "-days", "3650",
-      "-subj", "/CN=effect-zookeeper test authority", "-out", "ca.pem")
+    const authority = (name: string, subject: string) => {
+      key(name)
+      openssl("req", "-x509", "-new", "-config", "ca.conf", "-extensions", "authority", "-key", `${name}.key`, "-days",
+        "3650", "-subj", subject, "-out", `${name}.pem`)
+    }
+    authority("ca", "/CN=effect-zookeeper test authority")
+    authority("other", "/CN=another authority")
+    writeFileSync(at("authorities.pem"), readFileSync(at("other.pem"), "utf8") + readFileSync(at("ca.pem"), "utf8"))
 
     const issue = (name: string, { between, names, selfSigned = false, subject }: Issue) => {
       key(name)
@@ -99,6 +108,8 @@ export const make: Effect.Effect<Certificates, never, Scope.Scope> = Effect.map(
     issue("stranger", { subject: "/CN=localhost", names: here, selfSigned: true })
     return {
       ca: at("ca.pem"),
+      otherCa: at("other.pem"),
+      authorities: at("authorities.pem"),
       cert: (name) => at(`${name}.pem`),
       key: (name) => at(`${name}.key`),
       bundle: (name) => at(`${name}.bundle.pem`),

@@ -1,12 +1,17 @@
 /**
- * A server that is honest for a while and then, on each of its first
- * connections, does something that no server may do. What it does and when is
- * drawn from a seed.
+ * A server that is honest for a while and then, at one kind of answer of each
+ * connection, does something that no server may do. What it does and when is
+ * drawn from a seed; what it does for ever goes by the clock.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as Socket from "effect/socket/Socket"
 import type { Host } from "../../src/ConnectionString.ts"
+import { OpCode } from "../../src/jute/OpCode.ts"
+import { FrameCutter } from "../../src/memory/FrameCutter.ts"
 import * as InProcessSocket from "../../src/memory/InProcessSocket.ts"
+import { connectOpCode } from "../../src/memory/OperationName.ts"
 import type { Link, Peer, Server } from "../../src/memory/Server.ts"
 
 /** Draws numbers from 0 to below 1, the same ones for the same seed. */
@@ -42,8 +47,22 @@ const event = (type: number, state: number, path: string): Uint8Array => {
   return frame(Uint8Array.from([...int(-1, -1, -1, 0, type, state, text.length), ...text]))
 }
 
-/** One of the frames that an honest server sent, its length in front, and what goes out instead. */
-type Deed = (honest: Uint8Array, send: (bytes: Uint8Array) => void, draw: Draw) => void
+/** The answer in place of which a deed is done, and what it is done with. */
+export interface Turn {
+  /** What an honest server sent: a frame, its length in front, or the answer to a four-letter word. */
+  readonly honest: Uint8Array
+  readonly send: (bytes: Uint8Array) => void
+  readonly draw: Draw
+  /** Now and every so many ms, until the client hangs up. */
+  readonly every: (millis: number, go: () => void) => void
+  /** Nothing honest follows on this connection. */
+  readonly fallSilent: () => void
+}
+
+export type Deed = (turn: Turn) => void
+
+const intAt = (bytes: Uint8Array, at: number): number =>
+  at + 4 <= bytes.length ? new DataView(bytes.buffer, bytes.byteOffset).getInt32(at) : 0
 
 const changed = (honest: Uint8Array, at: number, value: number): Uint8Array => {
   const copy = honest.slice()
@@ -51,117 +70,242 @@ const changed = (honest: Uint8Array, at: number, value: number): Uint8Array => {
   return copy
 }
 
-/** Everything that this server does to its clients; each leaves the connection open, unless it cannot. */
+/** What this server does to its clients and is done with; each leaves the connection open, unless it cannot. */
 export const deeds: Readonly<Record<string, Deed>> = {
-  "random bytes": (_, send, draw) => send(noise(draw, 1 + whole(draw, 512))),
-  "a frame of random bytes": (_, send, draw) => send(frame(noise(draw, whole(draw, 512)))),
-  "length -1": (_, send) => send(int(-1)),
-  "length 0": (_, send) => send(int(0)),
-  "length -2^31": (_, send) => send(int(-(2 ** 31))),
-  "length 2^31-1, and no end": (_, send, draw) => {
+  "random bytes": ({ draw, send }) => send(noise(draw, 1 + whole(draw, 512))),
+  "a frame of random bytes": ({ draw, send }) => send(frame(noise(draw, whole(draw, 512)))),
+  "length -1": ({ send }) => send(int(-1)),
+  "length 0": ({ send }) => send(int(0)),
+  "length -2^31": ({ send }) => send(int(-(2 ** 31))),
+  "length 2^31-1, and no end": ({ draw, send }) => {
     send(int(2 ** 31 - 1))
     for (let n = 0; n < 64; n++) send(noise(draw, 64))
   },
-  "a frame that never ends": (honest, send) => send(changed(honest, 0, honest.length + 1000)),
-  "a frame cut short": (honest, send) => {
+  "a frame that never ends": ({ honest, send }) => send(changed(honest, 0, honest.length + 1000)),
+  "a frame cut short": ({ honest, send }) => {
     const short = honest.slice(0, Math.max(5, honest.length - 3))
     send(changed(short, 0, short.length - 4))
   },
-  "a reply to an unknown xid": (honest, send) => send(changed(honest, 4, 0x7ead_beef)),
-  "a reply to the xid before": (honest, send) =>
-    send(changed(honest, 4, new DataView(honest.buffer, honest.byteOffset).getInt32(4) - 1)),
-  "every reply twice": (honest, send) => {
+  "a reply to an unknown xid": ({ honest, send }) => send(changed(honest, 4, 0x7ead_beef)),
+  "a reply to the xid before": ({ honest, send }) => send(changed(honest, 4, intAt(honest, 4) - 1)),
+  "every reply twice": ({ honest, send }) => {
     send(honest)
     send(honest)
   },
-  "a reply for nothing": (honest, send) => {
+  "a reply for nothing": ({ honest, send }) => {
     send(frame(int(77, 0, 1, 0)))
     send(honest)
   },
-  "an unknown error code": (honest, send) => send(changed(honest, 16, -9999)),
-  "an error for a ping": (honest, send) => {
+  "an unknown error code": ({ honest, send }) => send(changed(honest, 16, -9999)),
+  "an error for a ping": ({ honest, send }) => {
     send(frame(int(-2, 0, 1, -9999)))
     send(honest)
   },
-  "an authentication that nobody asked for": (honest, send) => {
+  "an authentication that nobody asked for": ({ honest, send }) => {
     send(frame(int(-4, 0, 1, -9999)))
     send(honest)
   },
-  "an empty body": (honest, send) => send(changed(honest.slice(0, 20), 0, 16)),
-  "a count of 2^31-1": (honest, send) => send(changed(honest, 20, 2 ** 31 - 1)),
-  "a count of -2": (honest, send) => send(changed(honest, 20, -2)),
-  "a bit turned": (honest, send, draw) => {
+  "an empty body": ({ honest, send }) => send(changed(honest.slice(0, 20), 0, 16)),
+  "a count of 2^31-1": ({ honest, send }) => send(changed(honest, 20, 2 ** 31 - 1)),
+  "a count of -2": ({ honest, send }) => send(changed(honest, 20, -2)),
+  "a bit turned": ({ draw, honest, send }) => {
     const copy = honest.slice()
     const at = whole(draw, copy.length)
     copy[at] = (copy[at] ?? 0) ^ 1 << whole(draw, 8)
     send(copy)
   },
-  "events for paths that nobody watches": (honest, send) => {
+  "events for paths that nobody watches": ({ honest, send }) => {
     for (let n = 0; n < 1000; n++) send(event(1 + n % 4, 3, `/nobody/${n}`))
     send(honest)
   },
-  "events of unknown kinds": (honest, send) => {
+  "events of unknown kinds": ({ honest, send }) => {
     for (const type of [0, 5, 77, -1, 2 ** 31 - 1]) send(event(type, type, "/a"))
     send(honest)
   },
-  "events for the path that is watched, without end": (honest, send) => {
-    for (let n = 0; n < 20_000; n++) send(event(3, 3, "/a"))
-    send(honest)
-  },
-  "every byte alone, then a wrong one": (honest, send) => {
+  "every byte alone, then a wrong one": ({ honest, send }) => {
     for (const byte of honest) send(Uint8Array.of(byte))
     send(int(-1))
   },
-  "a reply of 256 MiB": (honest, send) => {
-    const size = 2 ** 28
+  "a reply of 32 MiB": ({ honest, send }) => {
+    const size = 2 ** 25
     send(changed(honest.slice(0, 20), 0, size))
     const chunk = new Uint8Array(2 ** 16)
     for (let left = size - 16; left > 0; left -= chunk.length) send(chunk.subarray(0, Math.min(left, chunk.length)))
   },
-  "nothing any more": () => {}
+  "nothing any more": ({ fallSilent }) => fallSilent()
 }
+
+/** In ms. */
+const period = 250
+/** In bytes. */
+const volume = 2 ** 18
+const variety = 8
+
+/** A quarter of a MiB four times a second, of as many pieces as there are in it; the same again after two MiB. */
+const flood = (piece: (n: number) => Uint8Array): Deed => {
+  let n = 0
+  const chunks = Array.from({ length: variety }, () => {
+    const chunk = new Uint8Array(volume)
+    let size = 0
+    for (let next = piece(n); size + next.length <= volume; next = piece(++n)) {
+      chunk.set(next, size)
+      size += next.length
+    }
+    return chunk.subarray(0, size)
+  })
+  return ({ every, send }) => {
+    let turn = 0
+    every(period, () => send(chunks[turn++ % variety]?.slice() ?? new Uint8Array()))
+  }
+}
+
+const chance = drawFrom(1)
+
+/** What this server does to its clients for as long as they let it. */
+export const endless = {
+  "events for a path that is watched": flood(() => event(3, 3, "/a")),
+  "events for ever new paths": flood((n) => event(1 + n % 3, 3, n % 2 === 0 ? `/a/${n}` : `/nobody/${n}`)),
+  "answers to pings that nobody sent": flood(() => frame(int(-2, 0, 1, 0))),
+  "replies for nothing": flood((n) => frame(int(n, 0, 1, 0))),
+  "random bytes": flood(() => noise(chance, 2 ** 10)),
+  "a frame of 1 GiB": flood((n) => n === 0 ? int(2 ** 30 - 1) : new Uint8Array(2 ** 10)),
+  "frames beyond the limit": flood(() => frame(new Uint8Array(2 ** 17))),
+  "a byte now and then": ({ every, fallSilent, honest, send }) => {
+    const slow = changed(honest, 0, honest.length + 1000)
+    let at = 0
+    fallSilent()
+    every(700, () => send(Uint8Array.of(slow[at++] ?? 0)))
+  }
+} satisfies Record<string, Deed>
+
+/** Those of them that no client need take for a fault. */
+export const borne: ReadonlyArray<keyof typeof endless> = [
+  "events for a path that is watched",
+  "events for ever new paths",
+  "answers to pings that nobody sent",
+  "a frame of 1 GiB"
+]
+
+const wordOpCode = 0
+
+/** Whether an answer is the one for a deed: what it answers, and how many such answers the connection had before. */
+type State = (opCode: number, before: number) => boolean
+
+const at = (...opCodes: ReadonlyArray<number>): State => (opCode) => opCodes.includes(opCode)
+
+/** Where a connection is when the deed is done. */
+export const states = {
+  "in the handshake": at(connectOpCode),
+  "in the exchange of SASL": at(OpCode.Sasl),
+  "while identities are shown": at(OpCode.Auth),
+  "while watches are set again": at(OpCode.SetWatches, OpCode.SetWatches2),
+  "at a new watch": at(OpCode.AddWatch),
+  "at a ping": at(OpCode.Ping),
+  "at the first read": (opCode, before) => opCode === OpCode.GetData && before === 0,
+  "at the third read": (opCode, before) => opCode === OpCode.GetData && before === 2,
+  "at the end of the session": at(OpCode.CloseSession),
+  "at a four-letter word": at(wordOpCode)
+} satisfies Record<string, State>
 
 export interface HostileServer {
   readonly dial: (host: Host) => Effect.Effect<Socket.Socket>
-  /** How often it was dialled. */
-  readonly dials: () => number
+  /** When it was dialled, in ms. */
+  readonly dials: ReadonlyArray<number>
   /** How often it did the deed. */
   readonly deeds: () => number
-  /** From now on it is honest. */
+  /** How many bytes it sent in doing so. */
+  readonly sent: () => number
+  /** Hangs up on everybody. */
+  readonly cut: () => void
+  /** From now on it is honest, but where it is at its deed. */
   readonly repent: () => void
 }
 
-/** Behaves like `server` up to the `after`-th frame of each connection (the handshake is the first), then does the deed. */
-export const make = (server: Server, options: {
+/** Behaves like `server`, but for the deed that it does once on each connection. */
+export const make = Effect.fnUntraced(function*(server: Server, options: {
   readonly deed: Deed
-  readonly after: number
+  readonly state: State
   readonly draw: Draw
-}): HostileServer => {
-  let dials = 0
+}): Effect.fn.Return<HostileServer> {
+  const clock = yield* Clock.Clock
+  const fork = Effect.runForkWith(yield* Effect.context())
+  const dials: Array<number> = []
+  const links = new Set<Link>()
   let deedsDone = 0
+  let bytesSent = 0
   let honest = false
+
   const accept = (link: Link): Peer => {
-    dials++
-    let sent = 0
-    let done = false
-    return server.accept({
+    dials.push(clock.currentTimeMillisUnsafe())
+    links.add(link)
+    const asked = new Map<number, number>()
+    const before = new Map<number, number>()
+    const running: Array<Fiber.Fiber<void>> = []
+    let isHandshake = true
+    let isWord = false
+    let isDone = false
+    let isSilent = false
+
+    const answer = (bytes: Uint8Array, opCode: number): void => {
+      const count = before.get(opCode) ?? 0
+      before.set(opCode, count + 1)
+      if (isSilent) return
+      if (honest || isDone || !options.state(opCode, count)) return link.send(bytes)
+      isDone = true
+      deedsDone++
+      options.deed({
+        honest: bytes,
+        draw: options.draw,
+        send: (wrong) => {
+          bytesSent += wrong.length
+          link.send(wrong)
+        },
+        every: (millis, go) => {
+          const step = Effect.andThen(Effect.sync(go), Effect.sleep(millis))
+          running.push(fork(Effect.forever(step)))
+        },
+        fallSilent: () => {
+          isSilent = true
+        }
+      })
+    }
+    const peer = server.accept({
       ...link,
       send: (bytes) => {
-        if (honest && !done) return link.send(bytes)
+        if (isWord) return answer(bytes, wordOpCode)
         // The in-memory server sends whole frames.
-        for (let at = 0; at < bytes.length;) {
-          const end = at + 4 + new DataView(bytes.buffer, bytes.byteOffset).getInt32(at)
-          const next = bytes.slice(at, end)
-          at = end
-          if (sent++ < options.after) link.send(next)
-          else if (!done || options.deed === deeds["nothing any more"]) {
-            done = true
-            deedsDone++
-            options.deed(next, link.send, options.draw)
-          } else link.send(next)
+        for (let start = 0; start < bytes.length;) {
+          const end = start + 4 + intAt(bytes, start)
+          const xid = intAt(bytes, start + 4)
+          answer(bytes.slice(start, end), isHandshake ? connectOpCode : asked.get(xid) ?? -1)
+          asked.delete(xid)
+          isHandshake = false
+          start = end
         }
+      },
+      close: () => {
+        if (!isDone) link.close()
       }
     })
+    const requests = new FrameCutter<never>(server.maxBuffer, {
+      decide: (bytes, start, end) => {
+        if (before.size > 0 && end - start >= 12) asked.set(intAt(bytes, start + 4), intAt(bytes, start + 8))
+        return undefined
+      },
+      apply: () => {},
+      pass: (bytes) => {
+        isWord ||= requests.isRaw
+        peer.receive(bytes)
+      }
+    })
+    return {
+      receive: (bytes) => requests.push(bytes),
+      closed: () => {
+        links.delete(link)
+        for (const fiber of running) fiber.interruptUnsafe()
+        peer.closed()
+      }
+    }
   }
   return {
     dial: ({ host, port }) =>
@@ -172,10 +316,14 @@ export const make = (server: Server, options: {
           client: { sessionId: 0n }
         })
       ),
-    dials: () => dials,
+    dials,
     deeds: () => deedsDone,
+    sent: () => bytesSent,
+    cut: () => {
+      for (const link of links) link.close()
+    },
     repent: () => {
       honest = true
     }
   }
-}
+})
