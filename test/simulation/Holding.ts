@@ -63,7 +63,9 @@ export class Holding {
       const { isStrict, weight = 1, what } = manner
       const hold: Hold = { client: participant.index, grant, isStrict, what, weight, from, until: from }
       this.holds.push(hold)
-      const end = from + randomness.between(0, randomness.pick([30, 300, 300, 2.5 * sessionTimeout]))
+      const patience = randomness.between(0, randomness.pick([30, 300, 300, 2.5 * sessionTimeout]))
+      // Once there are no faults, nobody keeps a crowd waiting.
+      const end = from + (participant.isOver ? 0.1 : 1) * patience
       // Relies on being interrupted, and on nothing else.
       const isBlind = manner.isProtected && this.isCalm && randomness.chance(0.5)
       const step = randomness.pick([10, 50, 0.2 * sessionTimeout])

@@ -235,5 +235,63 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "doubleBarrier",
     find: "        Transaction.check(ZnodePath.join(path, member)),\n",
     replace: ""
+  },
+  {
+    name: "interrupted-updates-forgotten",
+    file: "src/recipe/ServiceRegistry.ts",
+    workload: "serviceRegistry",
+    find:
+      "          instance = next\n          yield* Effect.tapError(node.set(bytes), () => Effect.sync(() => void (instance = written)))\n          return written = next\n",
+    replace: "          yield* node.set(bytes)\n          return instance = written = next\n"
+  },
+  {
+    name: "permanent-though-given-up",
+    file: "src/recipe/PersistentNode.ts",
+    workload: "serviceRegistry",
+    find: "options.onClose === \"keep\" && isMade",
+    replace: "options.onClose === \"keep\""
+  },
+  {
+    name: "providers-know-the-beginning",
+    file: "src/recipe/ServiceRegistry.ts",
+    workload: "serviceRegistry",
+    find: "        known = now\n      }))))",
+    replace: "        void now\n      }))))"
+  },
+  {
+    name: "shallow-members-once",
+    file: "src/recipe/ShallowParty.ts",
+    workload: "shallowParty",
+    find: "zk.childrenChanges(path).pipe(",
+    replace: "Stream.take(zk.childrenChanges(path), 3).pipe("
+  },
+  {
+    name: "absent-with-an-old-payload",
+    file: "src/recipe/GroupMember.ts",
+    workload: "groupMember",
+    find: "        data = bytes\n        return node.set(bytes).pipe(\n          Effect.map(() => void (written = bytes)),\n",
+    replace: "        return node.set(bytes).pipe(\n          Effect.map(() => void (data = written = bytes)),\n"
+  },
+  {
+    name: "a-member-is-not-there-for-itself",
+    file: "src/recipe/GroupMember.ts",
+    workload: "groupMember",
+    find: "    if (!members.has(id)) members.set(id, data)\n",
+    replace: ""
+  },
+  {
+    name: "one-cut-hides-the-leader",
+    file: "src/recipe/Election.ts",
+    workload: "election",
+    find: "Stream.mapEffect(() => persevere(zk, leader))",
+    replace: "Stream.mapEffect(() => leader)"
+  },
+  {
+    name: "late-creates-not-awaited",
+    file: "src/recipe/PersistentNode.ts",
+    workload: "present",
+    duration: 4000,
+    find: "        if (!(yield* untilArrived)) return\n",
+    replace: "        return\n"
   }
 ]

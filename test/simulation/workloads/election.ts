@@ -14,6 +14,7 @@ const path = "/election"
 export const electionWorkload: Workload = {
   name: "election",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)

@@ -14,6 +14,7 @@ const path = "/lock"
 export const lockWorkload: Workload = {
   name: "lock",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)

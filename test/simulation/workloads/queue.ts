@@ -44,6 +44,7 @@ const distributed: Effect.Effect<Items, BadArguments, ZooKeeper | Scope.Scope> =
 export const queueWorkload: Workload = {
   name: "queue",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const history = new History<string, "offered">()

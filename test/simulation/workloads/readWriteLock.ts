@@ -14,6 +14,7 @@ const path = "/catalogue"
 export const readWriteLockWorkload: Workload = {
   name: "readWriteLock",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)

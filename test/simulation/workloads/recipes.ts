@@ -4,14 +4,16 @@ import { barrierWorkload } from "./barrier.ts"
 import { countingWorkload } from "./counting.ts"
 import { doubleBarrierWorkload } from "./doubleBarrier.ts"
 import { electionWorkload } from "./election.ts"
+import { groupMemberWorkload } from "./groupMember.ts"
 import { leaseWorkload } from "./lease.ts"
 import { lockWorkload } from "./lock.ts"
 import { lockingQueueWorkload } from "./lockingQueue.ts"
 import { multiLockWorkload } from "./multiLock.ts"
-import { partyWorkload } from "./party.ts"
+import { partyWorkload, shallowPartyWorkload } from "./party.ts"
 import { queueWorkload } from "./queue.ts"
 import { readWriteLockWorkload } from "./readWriteLock.ts"
 import { semaphoreWorkload } from "./semaphore.ts"
+import { serviceRegistryWorkload } from "./serviceRegistry.ts"
 import { setPartitionerWorkload } from "./setPartitioner.ts"
 
 export const recipes: ReadonlyArray<Workload> = [
@@ -27,5 +29,8 @@ export const recipes: ReadonlyArray<Workload> = [
   doubleBarrierWorkload,
   leaseWorkload,
   setPartitionerWorkload,
-  partyWorkload
+  partyWorkload,
+  shallowPartyWorkload,
+  groupMemberWorkload,
+  serviceRegistryWorkload
 ]

@@ -13,6 +13,7 @@ const path = "/licences"
 export const semaphoreWorkload: Workload = {
   name: "semaphore",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)
