@@ -293,5 +293,33 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     duration: 4000,
     find: "        if (!(yield* untilArrived)) return\n",
     replace: "        return\n"
+  },
+  {
+    name: "taken-before-its-time",
+    file: "src/recipe/DistributedQueue.ts",
+    workload: "orderedQueue",
+    find: "all.filter(({ at }) => at <= now)",
+    replace: "all.filter(({ at }) => at <= now + 300)"
+  },
+  {
+    name: "due-in-the-order-of-numbers",
+    file: "src/recipe/DistributedQueue.ts",
+    workload: "orderedQueue",
+    find: ".toSorted((a, b) => a.at - b.at || (a.number < b.number ? -1 : 1))",
+    replace: ".toSorted((a, b) => a.number < b.number ? -1 : 1)"
+  },
+  {
+    name: "negative-priorities-last",
+    file: "src/recipe/DistributedQueue.ts",
+    workload: "orderedQueue",
+    find: "`queue-${value < 0 ? 0 : 1}${hex(value >>> 0, 8)}`",
+    replace: "`queue-1${hex(value >>> 0, 8)}`"
+  },
+  {
+    name: "nobody-wakes-for-what-is-due",
+    file: "src/recipe/internal/Items.ts",
+    workload: "orderedQueue",
+    find: "const due = next === undefined ? Effect.never : sleepUntil(next)",
+    replace: "const due = next === undefined ? sleepUntil(Infinity) : Effect.never"
   }
 ]

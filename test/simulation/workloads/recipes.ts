@@ -10,7 +10,7 @@ import { lockWorkload } from "./lock.ts"
 import { lockingQueueWorkload } from "./lockingQueue.ts"
 import { multiLockWorkload } from "./multiLock.ts"
 import { partyWorkload, shallowPartyWorkload } from "./party.ts"
-import { queueWorkload } from "./queue.ts"
+import { orderedQueueWorkload, queueWorkload } from "./queue.ts"
 import { readWriteLockWorkload } from "./readWriteLock.ts"
 import { semaphoreWorkload } from "./semaphore.ts"
 import { serviceRegistryWorkload } from "./serviceRegistry.ts"
@@ -24,6 +24,7 @@ export const recipes: ReadonlyArray<Workload> = [
   multiLockWorkload,
   countingWorkload,
   queueWorkload,
+  orderedQueueWorkload,
   lockingQueueWorkload,
   barrierWorkload,
   doubleBarrierWorkload,
