@@ -321,5 +321,26 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "orderedQueue",
     find: "const due = next === undefined ? Effect.never : sleepUntil(next)",
     replace: "const due = next === undefined ? sleepUntil(Infinity) : Effect.never"
+  },
+  {
+    name: "asked-before-it-looked",
+    file: grants,
+    workload: "revocation",
+    find: "      if (isRevocation(value.data)) Deferred",
+    replace: "      if (isRevocation(value.data) && Deferred.isDoneUnsafe(armed)) Deferred"
+  },
+  {
+    name: "any-data-is-a-revocation",
+    file: grants,
+    workload: "revocation",
+    find: "      if (isRevocation(value.data)) Deferred",
+    replace: "      if (value.data.length >= 0) Deferred"
+  },
+  {
+    name: "one-look-at-the-own-znode",
+    file: grants,
+    workload: "revocation",
+    find: "Effect.repeat(watchOnce, { until: (error) => error !== undefined })",
+    replace: "Effect.repeat(watchOnce, { until: () => true })"
   }
 ]

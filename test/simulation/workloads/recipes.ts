@@ -12,6 +12,7 @@ import { multiLockWorkload } from "./multiLock.ts"
 import { partyWorkload, shallowPartyWorkload } from "./party.ts"
 import { orderedQueueWorkload, queueWorkload } from "./queue.ts"
 import { readWriteLockWorkload } from "./readWriteLock.ts"
+import { revocationWorkload } from "./revocation.ts"
 import { semaphoreWorkload } from "./semaphore.ts"
 import { serviceRegistryWorkload } from "./serviceRegistry.ts"
 import { setPartitionerWorkload } from "./setPartitioner.ts"
@@ -22,6 +23,7 @@ export const recipes: ReadonlyArray<Workload> = [
   semaphoreWorkload,
   electionWorkload,
   multiLockWorkload,
+  revocationWorkload,
   countingWorkload,
   queueWorkload,
   orderedQueueWorkload,
