@@ -342,5 +342,47 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "revocation",
     find: "Effect.repeat(watchOnce, { until: (error) => error !== undefined })",
     replace: "Effect.repeat(watchOnce, { until: () => true })"
+  },
+  {
+    name: "recreation-told-as-a-change",
+    file: "src/recipe/DataWatch.ts",
+    workload: "following",
+    find: "before.value.stat.czxid === now.value.stat.czxid",
+    replace: "now.value.stat.czxid > 0n"
+  },
+  {
+    name: "false-does-not-end-it",
+    file: "src/recipe/DataWatch.ts",
+    workload: "following",
+    find: "(goesOn) => goesOn !== false",
+    replace: "(goesOn) => goesOn !== undefined"
+  },
+  {
+    name: "lost-sessions-allowed",
+    file: "src/recipe/ChildrenWatch.ts",
+    workload: "following",
+    find: "options.allowSessionLost === false ? Effect.raceFirst(running, zk.sessionEnd) : running",
+    replace: "running"
+  },
+  {
+    name: "quiet-without-proof",
+    file: "src/recipe/PatientChildrenWatch.ts",
+    workload: "following",
+    find: "isSame(before, now) ? Option.some(now) : Option.none()",
+    replace: "before.stat.czxid > 0n ? Option.some(now) : Option.none()"
+  },
+  {
+    name: "quiet-until-a-cut",
+    file: "src/recipe/PatientChildrenWatch.ts",
+    workload: "following",
+    find: "            Effect.retry({ while: isPassing })\n",
+    replace: ""
+  },
+  {
+    name: "changed-where-it-was-read",
+    file: "src/recipe/PatientChildrenWatch.ts",
+    workload: "following",
+    find: "Option.isNone(now) || !isSame(found, now.value)",
+    replace: "Option.isNone(now) || found.stat.czxid > 0n"
   }
 ]

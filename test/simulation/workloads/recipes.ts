@@ -4,6 +4,7 @@ import { barrierWorkload } from "./barrier.ts"
 import { countingWorkload } from "./counting.ts"
 import { doubleBarrierWorkload } from "./doubleBarrier.ts"
 import { electionWorkload } from "./election.ts"
+import { followingWorkload } from "./following.ts"
 import { groupMemberWorkload } from "./groupMember.ts"
 import { leaseWorkload } from "./lease.ts"
 import { lockWorkload } from "./lock.ts"
@@ -35,5 +36,6 @@ export const recipes: ReadonlyArray<Workload> = [
   partyWorkload,
   shallowPartyWorkload,
   groupMemberWorkload,
-  serviceRegistryWorkload
+  serviceRegistryWorkload,
+  followingWorkload
 ]
