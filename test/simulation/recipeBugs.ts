@@ -384,5 +384,26 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "following",
     find: "Option.isNone(now) || !isSame(found, now.value)",
     replace: "Option.isNone(now) || found.stat.czxid > 0n"
+  },
+  {
+    name: "all-wait-for-the-leader",
+    file: "src/recipe/Election.ts",
+    workload: "election",
+    find: "    blocker: (ahead) => ahead.at(-1)\n",
+    replace: "    blocker: (ahead) => ahead[0]\n"
+  },
+  {
+    name: "writers-wait-for-the-first",
+    file: "src/recipe/ReadWriteLock.ts",
+    workload: "readWriteLock",
+    find: "marker: write, blocker: (ahead) => ahead.at(-1)",
+    replace: "marker: write, blocker: (ahead) => ahead[0]"
+  },
+  {
+    name: "all-wait-for-the-guard",
+    file: "src/recipe/Semaphore.ts",
+    workload: "semaphore",
+    find: "    blocker: (ahead) => ahead.at(-1)\n",
+    replace: "    blocker: (ahead) => ahead[0]\n"
   }
 ]

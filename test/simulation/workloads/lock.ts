@@ -45,7 +45,7 @@ export const lockWorkload: Workload = {
                   return lock.withLock(use(true), bound)
               }
             }),
-            last: lock.withLock(Effect.andThen(Effect.sleep(200), Effect.sync(() => checkHerd(run, path))))
+            last: lock.withLock(Effect.andThen(Effect.sleep(200), Effect.sync(() => checkHerd(run, `${path}/`))))
           }))
         }
       }),
