@@ -76,7 +76,7 @@ export interface GroupMember {
   readonly members: Effect.Effect<ReadonlyMap<string, Uint8Array>>
   /** The members now, then whenever somebody has come, gone, or changed its payload. */
   readonly changes: Stream.Stream<ReadonlyMap<string, Uint8Array>, GroupMemberError>
-  /** Changes the own payload, and completes when it is written. */
+  /** Changes the own payload, and completes when it is written. Interruption does not take it back. */
   readonly set: (data: Data) => Effect.Effect<void, PersistentNode.PersistentNodeError>
   /** Fails when membership is given up; never completes otherwise. */
   readonly failure: Effect.Effect<never, PersistentNode.PersistentNodeError>
@@ -100,7 +100,9 @@ export const join = Effect.fnUntraced(function*(
   const { acl, existing, id } = options
   yield* ZnodePath.validate(path)
   const own = ZnodePath.join(path, yield* component("id", id))
+  /** What the node is to hold, and what it is known to have held. */
   let data = bytesOf(options.data ?? "")
+  let written = data
   const node = yield* PersistentNode.make(own, data, { acl, existing })
   const cache = yield* TreeCache.make(path, { maxDepth: 1 })
 
@@ -118,10 +120,12 @@ export const join = Effect.fnUntraced(function*(
     set: (next) =>
       Effect.suspend(() => {
         const bytes = bytesOf(next)
-        return Effect.tap(node.set(bytes), () =>
-          Effect.sync(() => {
-            data = bytes
-          }))
+        // As the node does, which goes on with it though its caller be interrupted.
+        data = bytes
+        return node.set(bytes).pipe(
+          Effect.map(() => void (written = bytes)),
+          Effect.tapError(() => Effect.sync(() => void (data = written)))
+        )
       }),
     failure: node.failure
   }

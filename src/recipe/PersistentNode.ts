@@ -137,7 +137,7 @@ export interface Options {
    * @default true
    */
   readonly protected?: boolean | undefined
-  /** Whether closing the scope deletes the znode. @default "remove" */
+  /** Whether closing the scope deletes the znode, once `make` has returned. @default "remove" */
   readonly onClose?: "remove" | "keep" | undefined
 }
 
@@ -228,6 +228,8 @@ export const make = Effect.fnUntraced(function*(
   /** What the node shall hold, what it is known to hold, and who waits for it to be written. */
   let wanted = bytesOf(data)
   let written: Uint8Array | undefined
+  /** Whether the caller knows of it: until then it is not kept beyond its scope either. */
+  let isMade = false
   /** Interrupts who waits for the node when its scope closes. */
   const closed = yield* Deferred.make<never>()
   const waiting: Array<{ readonly data: Uint8Array; readonly done: Deferred.Deferred<void, PersistentNodeError> }> = []
@@ -448,7 +450,7 @@ export const make = Effect.fnUntraced(function*(
     const close = yield* Effect.cached(Effect.gen(function*() {
       yield* Fiber.interrupt(fiber)
       Deferred.doneUnsafe(closed, Effect.interrupt)
-      if (options.onClose === "keep") return
+      if (options.onClose === "keep" && isMade) return
       const removing = yield* Effect.forkDetach(removal)
       yield* Effect.timeoutOption(Fiber.await(removing), patience)
     }))
@@ -460,7 +462,12 @@ export const make = Effect.fnUntraced(function*(
     Stream.runHead(Stream.filter(SubscriptionRef.changes(state), ({ _tag }) => _tag === "Present")),
     Deferred.await(failed),
     Deferred.await(closed)
-  ]).pipe(Effect.onExit((exit) => Exit.isFailure(exit) ? close : Effect.void))
+  ]).pipe(
+    Effect.onExit((exit) => {
+      isMade = Exit.isSuccess(exit)
+      return isMade ? Effect.void : close
+    })
+  )
 
   return {
     path: known ?? path,

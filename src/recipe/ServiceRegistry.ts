@@ -175,9 +175,9 @@ export interface InstanceUpdate<P> {
 export interface Registration<P> {
   /** Its znode, with the number where it has one. */
   readonly path: string
-  /** As registered now. */
+  /** As it was last to be registered, by an update that was not refused. */
   readonly instance: Effect.Effect<ServiceInstance<P>>
-  /** Replaces what is given and keeps the rest; completes when it is written. */
+  /** Replaces what is given and keeps the rest; completes when it is written. Interruption does not take it back. */
   readonly update: (changes: InstanceUpdate<P>) => Effect.Effect<ServiceInstance<P>, RegisterError>
   /** Fails when the registration is given up; never completes otherwise. */
   readonly failure: Effect.Effect<never, PersistentNode.PersistentNodeError>
@@ -443,6 +443,7 @@ export const make = <P>(
       acl: options.acl,
       existing: "replace"
     })
+    let written = instance
     return {
       path: node.path,
       instance: Effect.sync(() => instance),
@@ -450,8 +451,11 @@ export const make = <P>(
         Effect.gen(function*() {
           yield* checkPorts(changes)
           const next = { ...instance, ...changes, enabled: changes.enabled ?? instance.enabled }
-          yield* node.set(yield* codec.encode(path, next))
-          return instance = next
+          const bytes = yield* codec.encode(path, next)
+          // As the node does, which goes on with it though its caller be interrupted.
+          instance = next
+          yield* Effect.tapError(node.set(bytes), () => Effect.sync(() => void (instance = written)))
+          return written = next
         }),
       failure: node.failure
     }

@@ -69,6 +69,8 @@ export interface Settings {
 export class Ensemble {
   readonly executed: Array<Executed> = []
   readonly ended: Array<Ended> = []
+  /** Called behind whatever changes the leader's state: between two calls it is the same. */
+  readonly observers: Array<() => void> = []
   readonly world: World
   readonly members: ReadonlyArray<Member>
   readonly leader: Member
@@ -158,6 +160,7 @@ export class Ensemble {
     const entry: Entry = { at: this.world.now, kind, session, frame, origin }
     this.log.push(entry)
     if (kind !== "expire") this.apply(this.leader, entry)
+    for (const observe of this.observers) observe()
     for (const member of this.members) if (member !== this.leader) this.follow(member)
   }
 

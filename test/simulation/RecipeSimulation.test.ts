@@ -4,7 +4,7 @@
  * `npm run simulate -- --planted` shows that bugs are found.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { keptRecipes } from "./keptRecipes.ts"
+import { keptRecipes, keptWorkload } from "./keptRecipes.ts"
 import { simulate, type Violation, type Workload } from "./Simulation.ts"
 import { cachesWorkload } from "./workloads/caches.ts"
 import { presentWorkload } from "./workloads/present.ts"
@@ -27,9 +27,12 @@ const violationsOf = (workload: Workload, seed: number, isRepeated: boolean): Re
     : [...first.violations, { property: "determinism", detail: `${first.hash}, then ${second.hash}` }]
 }
 
+const settingsOf = ({ clients, duration, name }: Workload): ReadonlyArray<string> =>
+  Object.entries({ workload: name, duration, clients }).flatMap(([option, value]) => value === undefined ? [] : [`--${option} ${value}`])
+
 const failuresOf = (workload: Workload, seed: number, isRepeated: boolean): ReadonlyArray<string> =>
   violationsOf(workload, seed, isRepeated).map(({ detail, property }) =>
-    `${property}: ${detail}\n  npm run simulate -- --workload ${workload.name} --duration ${workload.duration} --from ${seed} --seeds 1 --trace`
+    `${property}: ${detail}\n  npm run simulate -- ${settingsOf(workload).join(" ")} --from ${seed} --seeds 1 --trace`
   )
 
 describe("simulation of recipes", () => {
@@ -42,7 +45,6 @@ describe("simulation of recipes", () => {
   }
 
   it("seeds that have found a bug find it no more", { timeout: 60_000 }, () => {
-    assert.deepStrictEqual(keptRecipes.flatMap(({ duration, seed, workload }) =>
-      failuresOf({ ...workloadOf(seed, workload), ...duration === undefined ? {} : { duration } }, seed, true)), [])
+    assert.deepStrictEqual(keptRecipes.flatMap((kept) => failuresOf(keptWorkload(kept, workloadOf), kept.seed, true)), [])
   })
 })

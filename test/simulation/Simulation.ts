@@ -57,6 +57,10 @@ export interface Workload {
   readonly name: string
   /** In ms: how long there are faults. */
   readonly duration?: number
+  /** In one run of six there are four clients to so many; otherwise two or three. */
+  readonly crowd?: number
+  /** So many clients, whatever the seed says. */
+  readonly clients?: number
   readonly make: (run: Run) => Program
 }
 
@@ -298,13 +302,20 @@ export class Run {
     return participant.loop.fork(Effect.scoped(Effect.andThen(opened, program.client(participant))))
   }
 
+  /** Drawn from a stream of its own: everything else is as it would be without. */
+  private crowd({ crowd }: Workload): number | undefined {
+    const randomness = this.world.randomness("crowd")
+    return crowd !== undefined && randomness.chance(1 / 6) ? 4 + randomness.below(crowd - 3) : undefined
+  }
+
   execute(workload: Workload): void {
     const { faults, network, randomness, world } = this
     const program = workload.make(this)
     network.faults = none
     if (program.prepare !== undefined) this.aside("preparation", program.prepare)
     network.faults = faults
-    const clients = 2 + randomness.below(2)
+    const few = 2 + randomness.below(2)
+    const clients = workload.clients ?? this.crowd(workload) ?? few
     for (let index = 0; index < clients; index++) this.participants.push(new Participant(this, index))
     this.haunt()
     const fibers = this.participants.map((participant) => this.begin(participant, program))

@@ -235,5 +235,175 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "doubleBarrier",
     find: "        Transaction.check(ZnodePath.join(path, member)),\n",
     replace: ""
+  },
+  {
+    name: "interrupted-updates-forgotten",
+    file: "src/recipe/ServiceRegistry.ts",
+    workload: "serviceRegistry",
+    find:
+      "          instance = next\n          yield* Effect.tapError(node.set(bytes), () => Effect.sync(() => void (instance = written)))\n          return written = next\n",
+    replace: "          yield* node.set(bytes)\n          return instance = written = next\n"
+  },
+  {
+    name: "permanent-though-given-up",
+    file: "src/recipe/PersistentNode.ts",
+    workload: "serviceRegistry",
+    find: "options.onClose === \"keep\" && isMade",
+    replace: "options.onClose === \"keep\""
+  },
+  {
+    name: "providers-know-the-beginning",
+    file: "src/recipe/ServiceRegistry.ts",
+    workload: "serviceRegistry",
+    find: "        known = now\n      }))))",
+    replace: "        void now\n      }))))"
+  },
+  {
+    name: "shallow-members-once",
+    file: "src/recipe/ShallowParty.ts",
+    workload: "shallowParty",
+    find: "zk.childrenChanges(path).pipe(",
+    replace: "Stream.take(zk.childrenChanges(path), 3).pipe("
+  },
+  {
+    name: "absent-with-an-old-payload",
+    file: "src/recipe/GroupMember.ts",
+    workload: "groupMember",
+    find: "        data = bytes\n        return node.set(bytes).pipe(\n          Effect.map(() => void (written = bytes)),\n",
+    replace: "        return node.set(bytes).pipe(\n          Effect.map(() => void (data = written = bytes)),\n"
+  },
+  {
+    name: "a-member-is-not-there-for-itself",
+    file: "src/recipe/GroupMember.ts",
+    workload: "groupMember",
+    find: "    if (!members.has(id)) members.set(id, data)\n",
+    replace: ""
+  },
+  {
+    name: "one-cut-hides-the-leader",
+    file: "src/recipe/Election.ts",
+    workload: "election",
+    find: "Stream.mapEffect(() => persevere(zk, leader))",
+    replace: "Stream.mapEffect(() => leader)"
+  },
+  {
+    name: "late-creates-not-awaited",
+    file: "src/recipe/PersistentNode.ts",
+    workload: "present",
+    duration: 4000,
+    find: "        if (!(yield* untilArrived)) return\n",
+    replace: "        return\n"
+  },
+  {
+    name: "taken-before-its-time",
+    file: "src/recipe/DistributedQueue.ts",
+    workload: "orderedQueue",
+    find: "all.filter(({ at }) => at <= now)",
+    replace: "all.filter(({ at }) => at <= now + 300)"
+  },
+  {
+    name: "due-in-the-order-of-numbers",
+    file: "src/recipe/DistributedQueue.ts",
+    workload: "orderedQueue",
+    find: ".toSorted((a, b) => a.at - b.at || (a.number < b.number ? -1 : 1))",
+    replace: ".toSorted((a, b) => a.number < b.number ? -1 : 1)"
+  },
+  {
+    name: "negative-priorities-last",
+    file: "src/recipe/DistributedQueue.ts",
+    workload: "orderedQueue",
+    find: "`queue-${value < 0 ? 0 : 1}${hex(value >>> 0, 8)}`",
+    replace: "`queue-1${hex(value >>> 0, 8)}`"
+  },
+  {
+    name: "nobody-wakes-for-what-is-due",
+    file: "src/recipe/internal/Items.ts",
+    workload: "orderedQueue",
+    find: "const due = next === undefined ? Effect.never : sleepUntil(next)",
+    replace: "const due = next === undefined ? sleepUntil(Infinity) : Effect.never"
+  },
+  {
+    name: "asked-before-it-looked",
+    file: grants,
+    workload: "revocation",
+    find: "      if (isRevocation(value.data)) Deferred",
+    replace: "      if (isRevocation(value.data) && Deferred.isDoneUnsafe(armed)) Deferred"
+  },
+  {
+    name: "any-data-is-a-revocation",
+    file: grants,
+    workload: "revocation",
+    find: "      if (isRevocation(value.data)) Deferred",
+    replace: "      if (value.data.length >= 0) Deferred"
+  },
+  {
+    name: "one-look-at-the-own-znode",
+    file: grants,
+    workload: "revocation",
+    find: "Effect.repeat(watchOnce, { until: (error) => error !== undefined })",
+    replace: "Effect.repeat(watchOnce, { until: () => true })"
+  },
+  {
+    name: "recreation-told-as-a-change",
+    file: "src/recipe/DataWatch.ts",
+    workload: "following",
+    find: "before.value.stat.czxid === now.value.stat.czxid",
+    replace: "now.value.stat.czxid > 0n"
+  },
+  {
+    name: "false-does-not-end-it",
+    file: "src/recipe/DataWatch.ts",
+    workload: "following",
+    find: "(goesOn) => goesOn !== false",
+    replace: "(goesOn) => goesOn !== undefined"
+  },
+  {
+    name: "lost-sessions-allowed",
+    file: "src/recipe/ChildrenWatch.ts",
+    workload: "following",
+    find: "options.allowSessionLost === false ? Effect.raceFirst(running, zk.sessionEnd) : running",
+    replace: "running"
+  },
+  {
+    name: "quiet-without-proof",
+    file: "src/recipe/PatientChildrenWatch.ts",
+    workload: "following",
+    find: "isSame(before, now) ? Option.some(now) : Option.none()",
+    replace: "before.stat.czxid > 0n ? Option.some(now) : Option.none()"
+  },
+  {
+    name: "quiet-until-a-cut",
+    file: "src/recipe/PatientChildrenWatch.ts",
+    workload: "following",
+    find: "            Effect.retry({ while: isPassing })\n",
+    replace: ""
+  },
+  {
+    name: "changed-where-it-was-read",
+    file: "src/recipe/PatientChildrenWatch.ts",
+    workload: "following",
+    find: "Option.isNone(now) || !isSame(found, now.value)",
+    replace: "Option.isNone(now) || found.stat.czxid > 0n"
+  },
+  {
+    name: "all-wait-for-the-leader",
+    file: "src/recipe/Election.ts",
+    workload: "election",
+    find: "    blocker: (ahead) => ahead.at(-1)\n",
+    replace: "    blocker: (ahead) => ahead[0]\n"
+  },
+  {
+    name: "writers-wait-for-the-first",
+    file: "src/recipe/ReadWriteLock.ts",
+    workload: "readWriteLock",
+    find: "marker: write, blocker: (ahead) => ahead.at(-1)",
+    replace: "marker: write, blocker: (ahead) => ahead[0]"
+  },
+  {
+    name: "all-wait-for-the-guard",
+    file: "src/recipe/Semaphore.ts",
+    workload: "semaphore",
+    find: "    blocker: (ahead) => ahead.at(-1)\n",
+    replace: "    blocker: (ahead) => ahead[0]\n"
   }
 ]

@@ -3,14 +3,16 @@
  * npm run simulate -- --seeds 1000 --from 0 --workload register
  * npm run simulate -- --from 17 --seeds 1 --trace
  * npm run simulate -- --workload lock --duration 4000      ms with faults
+ * npm run simulate -- --workload lock --clients 8
  * npm run simulate -- --planted
  * ```
  */
 import { parseArgs } from "node:util"
 import { bugs } from "./bugs.ts"
+import { keptRecipes, keptWorkload } from "./keptRecipes.ts"
 import { plant } from "./Planted.ts"
 import { recipeBugs } from "./recipeBugs.ts"
-import { simulate } from "./Simulation.ts"
+import { simulate, type Workload } from "./Simulation.ts"
 import { workloadOf } from "./workloads/index.ts"
 
 const { values } = parseArgs({
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "0" },
     workload: { type: "string" },
     duration: { type: "string" },
+    clients: { type: "string" },
     trace: { type: "boolean", default: false },
     planted: { type: "boolean", default: false },
     bug: { type: "string" }
@@ -33,8 +36,11 @@ const run = (count: number): number => {
   let calls = 0
   let frames = 0
   for (let seed = from; seed < from + count; seed++) {
-    const found = workloadOf(seed, values.workload)
-    const workload = values.duration === undefined ? found : { ...found, duration: Number(values.duration) }
+    const workload = {
+      ...workloadOf(seed, values.workload),
+      ...values.duration === undefined ? {} : { duration: Number(values.duration) },
+      ...values.clients === undefined ? {} : { clients: Number(values.clients) }
+    }
     const first = simulate(seed, workload, values.trace)
     const second = simulate(seed, workload)
     if (values.trace) console.log(first.trace.join("\n"), first.statistics.faults)
@@ -45,7 +51,8 @@ const run = (count: number): number => {
       : [...first.violations, { property: "determinism", detail: `${first.hash} and ${second.hash}` }]
     if (violations.length === 0) continue
     failed++
-    console.log(`seed ${seed} of ${workload.name}; again: npm run simulate -- --workload ${workload.name} --from ${seed} --seeds 1 --trace`)
+    const settings = [...values.duration === undefined ? [] : ["--duration", values.duration], ...values.clients === undefined ? [] : ["--clients", values.clients]]
+    console.log(`seed ${seed} of ${workload.name}; again: npm run simulate -- ${["--workload", workload.name, ...settings].join(" ")} --from ${seed} --seeds 1 --trace`)
     for (const { detail, property } of violations.slice(0, 4)) console.log(`  ${property}: ${detail}`)
   }
   const seconds = (performance.now() - started) / 1000
@@ -54,7 +61,8 @@ const run = (count: number): number => {
 }
 
 /** A bug is caught by a seed that finds nothing where there is no bug. */
-const sound = (seed: number, name: string): boolean => simulate(seed, workloadOf(seed, name)).violations.length === 0
+const sound = (seed: number, workload: Workload): boolean =>
+  simulate(seed, { ...workload, make: workloadOf(seed, workload.name).make }).violations.length === 0
 
 const catchPlanted = async (most: number): Promise<number> => {
   const all = [...bugs, ...recipeBugs]
@@ -68,12 +76,18 @@ const catchPlanted = async (most: number): Promise<number> => {
     let tried = 0
     for (let seed = from; seed < from + most && caught === undefined; seed++) {
       tried++
-      const workload = programs.workloadOf(seed, values.workload ?? bug.workload)
+      const found = programs.workloadOf(seed, values.workload ?? bug.workload)
+      const workload = bug.duration === undefined ? found : { ...found, duration: bug.duration }
       const [violation] = planted.simulate(seed, workload).violations
-      if (violation !== undefined && sound(seed, workload.name)) caught = `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
+      if (violation !== undefined && sound(seed, workload)) caught = `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
     }
     if (caught === undefined) escaped++
     console.log(`${caught === undefined ? "ESCAPED" : "caught "} ${bug.name.padEnd(34)} ${caught ?? `in ${tried} seeds`}`)
+    for (const kept of keptRecipes.filter((each) => each.bug === bug.name)) {
+      const [violation] = planted.simulate(kept.seed, keptWorkload(kept, programs.workloadOf)).violations
+      if (violation === undefined) escaped++
+      console.log(`${violation === undefined ? "ESCAPED" : "caught "} ${bug.name.padEnd(34)} by the kept seed ${kept.seed} of ${kept.workload}`)
+    }
   }
   return escaped
 }

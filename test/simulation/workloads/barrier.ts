@@ -13,6 +13,7 @@ const path = "/barrier"
 export const barrierWorkload: Workload = {
   name: "barrier",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const meeting = new Meeting(run)

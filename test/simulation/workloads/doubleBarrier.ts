@@ -26,6 +26,7 @@ interface Through {
 export const doubleBarrierWorkload: Workload = {
   name: "doubleBarrier",
   duration: 8000,
+  crowd: 6,
   make: (run) => {
     run.pace = 400
     const meeting = new Meeting(run)
@@ -44,16 +45,6 @@ export const doubleBarrierWorkload: Workload = {
         const isCounted = name !== "ready" && stat !== undefined && tree.get(`${path}-__leaving__-${name}`) === undefined
         return isCounted ? [[name, stat.czxid] as const] : []
       }))
-    }
-
-    /** Between two changes of the leader's tree nothing is different. */
-    const observe = () => {
-      const { executed } = run.ensemble
-      const push = executed.push.bind(executed)
-      executed.push = (...more) => {
-        moments.push(present())
-        return push(...more)
-      }
     }
 
     const round = (participant: Participant, barrier: DoubleBarrier.DoubleBarrier, members: number) =>
@@ -91,7 +82,7 @@ export const doubleBarrierWorkload: Workload = {
     return {
       prepare: (zk) =>
         Effect.gen(function*() {
-          observe()
+          run.ensemble.observers.push(() => void moments.push(present()))
           yield* zk.create(path)
           if (run.randomness.chance(0.3)) yield* zk.create(`${path}/ready`)
         }),

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Election from "../../../src/recipe/Election.ts"
-import { contending, guarded, Holding, mannersOf } from "../Holding.ts"
+import { checkHerd, contending, guarded, Holding, mannersOf } from "../Holding.ts"
 import type { Workload } from "../Simulation.ts"
 
 const path = "/election"
@@ -14,6 +14,7 @@ const path = "/election"
 export const electionWorkload: Workload = {
   name: "election",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)
@@ -59,7 +60,8 @@ export const electionWorkload: Workload = {
                   run.violation("M7", `client${index} thinks that ${JSON.stringify(known, (_, value) => String(value))} leads in the end`)
                 }
               }),
-              last: election.lead(Effect.sleep(50))
+              // Those who follow the leader watch the path itself.
+              last: election.lead(Effect.andThen(Effect.sleep(50), Effect.sync(() => checkHerd(run, `${path}/`))))
             }
           })
         }

@@ -22,6 +22,7 @@ interface Term {
 export const leaseWorkload: Workload = {
   name: "lease",
   duration: 8000,
+  crowd: 6,
   make: (run) => {
     run.pace = 600
     const meeting = new Meeting(run)

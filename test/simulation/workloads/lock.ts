@@ -14,6 +14,7 @@ const path = "/lock"
 export const lockWorkload: Workload = {
   name: "lock",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)
@@ -44,7 +45,7 @@ export const lockWorkload: Workload = {
                   return lock.withLock(use(true), bound)
               }
             }),
-            last: lock.withLock(Effect.andThen(Effect.sleep(200), Effect.sync(() => checkHerd(run, path))))
+            last: lock.withLock(Effect.andThen(Effect.sleep(200), Effect.sync(() => checkHerd(run, `${path}/`))))
           }))
         }
       }),

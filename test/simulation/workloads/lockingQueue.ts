@@ -18,6 +18,7 @@ const text = new TextDecoder()
 export const lockingQueueWorkload: Workload = {
   name: "lockingQueue",
   duration: 8000,
+  crowd: 6,
   make: (run) => {
     run.pace = 400
     const history = new History<string, "offered">()

@@ -14,6 +14,7 @@ const paths = ["/locks/a", "/locks/b", "/locks/c"] as const
 export const multiLockWorkload: Workload = {
   name: "multiLock",
   duration: 8000,
+  crowd: 6,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)

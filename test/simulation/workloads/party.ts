@@ -7,15 +7,18 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Party from "../../../src/recipe/Party.ts"
+import * as ShallowParty from "../../../src/recipe/ShallowParty.ts"
 import { ZooKeeper } from "../../../src/ZooKeeper.ts"
 import { checkNothingLeft, expecting, Meeting } from "../Holding.ts"
 import type { Workload } from "../Simulation.ts"
 
 const path = "/party"
 
-export const partyWorkload: Workload = {
-  name: "party",
+/** Both parties are used alike. */
+const partying = (name: string, recipe: Pick<typeof Party, "changes" | "join" | "members">): Workload => ({
+  name,
   duration: 8000,
+  crowd: 6,
   make: (run) => {
     run.pace = 600
     const meeting = new Meeting(run)
@@ -31,7 +34,7 @@ export const partyWorkload: Workload = {
             run,
             participant,
             [],
-            Stream.runForEach(Party.changes(path), (members) =>
+            Stream.runForEach(recipe.changes(path), (members) =>
               Effect.sync(() => {
                 seen = members
               }))
@@ -39,15 +42,15 @@ export const partyWorkload: Workload = {
           while (!participant.isOver) {
             yield* participant.pause
             joined++
-            const stay = Effect.andThen(Party.join(path, { identifier: "passing" }), Effect.sleep(randomness.between(0, 1000)))
+            const stay = Effect.andThen(recipe.join(path, { identifier: "passing" }), Effect.sleep(randomness.between(0, 1000)))
             yield* Effect.timeoutOption(Effect.scoped(stay), randomness.between(0, randomness.pick([3, 30, 300, 3000])))
           }
           const scope = yield* Scope.make()
-          yield* Scope.provide(Party.join(path, { identifier }), scope)
+          yield* Scope.provide(recipe.join(path, { identifier }), scope)
           yield* meeting.all
           yield* Effect.sleep(run.recovery)
           const expected = run.participants.map((each) => `guest-${each.index}`).join()
-          const there = yield* Party.members(path)
+          const there = yield* recipe.members(path)
           if (there.toSorted().join() !== expected) run.violation("G2", `client${index} finds ${there.join()}, not ${expected}`)
           if (seen.toSorted().join() !== expected) run.violation("W5", `client${index} was told of ${seen.join()} last, not ${expected}`)
           yield* meeting.all
@@ -61,4 +64,7 @@ export const partyWorkload: Workload = {
       calls: () => joined
     }
   }
-}
+})
+
+export const partyWorkload = partying("party", Party)
+export const shallowPartyWorkload = partying("shallowParty", ShallowParty)

@@ -5,8 +5,10 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import * as Layout from "../../../src/recipe/internal/Layout.ts"
 import * as ReadWriteLock from "../../../src/recipe/ReadWriteLock.ts"
-import { contending, guarded, Holding, mannersOf } from "../Holding.ts"
+import * as ZnodePath from "../../../src/ZnodePath.ts"
+import { checkHerd, contending, guarded, Holding, mannersOf } from "../Holding.ts"
 import type { Workload } from "../Simulation.ts"
 
 const path = "/catalogue"
@@ -14,10 +16,22 @@ const path = "/catalogue"
 export const readWriteLockWorkload: Workload = {
   name: "readWriteLock",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)
     const layout = run.randomness.pick(["kazoo", "curator"])
+    /** How many may wait for one: behind a writer all the readers before the next writer, else the next alone. */
+    const waiting = (path: string): number => {
+      const [parent, name] = [ZnodePath.parent(path), ZnodePath.name(path)]
+      const { read, write } = Layout.markers[layout]
+      const all = Layout.contenders([...run.ensemble.leader.server.tree.get(parent)?.children ?? []], [write, read])
+      const behind = all.slice(all.findIndex((each) => each.name === name))
+      const [{ marker } = { marker: read }, ...others] = behind
+      const next = others.findIndex((other) => other.marker === write)
+      return marker === read ? 1 : Math.max(1, next < 0 ? others.length : next)
+    }
+    const inLine = Effect.andThen(Effect.sleep(50), Effect.sync(() => checkHerd(run, `${path}/`, waiting)))
     return {
       prepare: (zk) => zk.create(guarded),
       client: contending(run, {
@@ -54,7 +68,7 @@ export const readWriteLockWorkload: Workload = {
                   return side.withLock(use(what, true), bound)
               }
             }),
-            last: Effect.andThen(read.withLock(Effect.sleep(50)), write.withLock(Effect.sleep(50)))
+            last: Effect.andThen(read.withLock(inLine), write.withLock(inLine))
           }))
         }
       }),

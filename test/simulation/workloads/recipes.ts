@@ -4,14 +4,18 @@ import { barrierWorkload } from "./barrier.ts"
 import { countingWorkload } from "./counting.ts"
 import { doubleBarrierWorkload } from "./doubleBarrier.ts"
 import { electionWorkload } from "./election.ts"
+import { followingWorkload } from "./following.ts"
+import { groupMemberWorkload } from "./groupMember.ts"
 import { leaseWorkload } from "./lease.ts"
 import { lockWorkload } from "./lock.ts"
 import { lockingQueueWorkload } from "./lockingQueue.ts"
 import { multiLockWorkload } from "./multiLock.ts"
-import { partyWorkload } from "./party.ts"
-import { queueWorkload } from "./queue.ts"
+import { partyWorkload, shallowPartyWorkload } from "./party.ts"
+import { orderedQueueWorkload, queueWorkload } from "./queue.ts"
 import { readWriteLockWorkload } from "./readWriteLock.ts"
+import { revocationWorkload } from "./revocation.ts"
 import { semaphoreWorkload } from "./semaphore.ts"
+import { serviceRegistryWorkload } from "./serviceRegistry.ts"
 import { setPartitionerWorkload } from "./setPartitioner.ts"
 
 export const recipes: ReadonlyArray<Workload> = [
@@ -20,12 +24,18 @@ export const recipes: ReadonlyArray<Workload> = [
   semaphoreWorkload,
   electionWorkload,
   multiLockWorkload,
+  revocationWorkload,
   countingWorkload,
   queueWorkload,
+  orderedQueueWorkload,
   lockingQueueWorkload,
   barrierWorkload,
   doubleBarrierWorkload,
   leaseWorkload,
   setPartitionerWorkload,
-  partyWorkload
+  partyWorkload,
+  shallowPartyWorkload,
+  groupMemberWorkload,
+  serviceRegistryWorkload,
+  followingWorkload
 ]

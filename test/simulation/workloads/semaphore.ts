@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Semaphore from "../../../src/recipe/Semaphore.ts"
-import { contending, guarded, Holding, mannersOf } from "../Holding.ts"
+import { checkHerd, contending, guarded, Holding, mannersOf } from "../Holding.ts"
 import type { Workload } from "../Simulation.ts"
 
 const path = "/licences"
@@ -13,6 +13,7 @@ const path = "/licences"
 export const semaphoreWorkload: Workload = {
   name: "semaphore",
   duration: 8000,
+  crowd: 8,
   make: (run) => {
     run.pace = 400
     const holding = new Holding(run)
@@ -44,7 +45,8 @@ export const semaphoreWorkload: Workload = {
                   return semaphore.withPermits(weight, bound)(use(weight, true))
               }
             }),
-            last: semaphore.withPermits(1)(Effect.sleep(50))
+            // Only who is next waits for permits, all others for one who waits.
+            last: semaphore.withPermits(1)(Effect.andThen(Effect.sleep(50), Effect.sync(() => checkHerd(run, path))))
           }))
         }
       }),
