@@ -248,13 +248,15 @@ export class Session {
     this.provenWall = wall
   }
 
-  /** Monotonic ms at which the session is given up. */
-  private readonly deadline = (): number => {
-    const now = this.now()
+  /** Monotonic ms at which the session is given up, as far as could be known then. */
+  private deadlineAt({ at, wall }: Asked): number {
     // A machine that slept has a wall clock far ahead of the monotonic one: the session slept through that time.
-    const slept = this.clock.currentTimeMillisUnsafe() - this.provenWall - (now - this.provenAt)
+    const slept = wall - this.provenWall - (at - this.provenAt)
     return this.provenAt + this.timeout * (1 - margin) - (slept > 1000 ? slept : 0)
   }
+
+  private readonly deadline = (): number =>
+    this.deadlineAt({ at: this.now(), wall: this.clock.currentTimeMillisUnsafe() })
 
   /** Whether the session is sure to live now, by the clock alone. */
   get isAlive(): boolean {
@@ -513,7 +515,7 @@ export class Session {
             }
             // Asked behind the deadline it proves nothing: others may have what this session held, and a server that
             // lags does not know yet. The connection is given up for that, and the session with it.
-            if (this.connection === connection && asked.at >= this.provenAt && asked.at < this.deadline()) {
+            if (this.connection === connection && asked.at >= this.provenAt && asked.at < this.deadlineAt(asked)) {
               this.prove(asked)
             }
             this.telemetry.roundTrip(this.now() - asked.at)

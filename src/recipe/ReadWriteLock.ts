@@ -33,7 +33,7 @@ import * as Uuid from "../client/Uuid.ts"
 import * as ZnodePath from "../ZnodePath.ts"
 import { type CreateError, ZooKeeper } from "../ZooKeeper.ts"
 import type { BadArguments } from "../ZooKeeperError.ts"
-import type * as Grant from "./Grant.ts"
+import * as Grant from "./Grant.ts"
 import * as Grants from "./internal/Grants.ts"
 import * as Layouts from "./internal/Layout.ts"
 import * as OwnZnode from "./internal/OwnZnode.ts"
@@ -119,6 +119,10 @@ export const make = Effect.fnUntraced(function*(
         })
         // Writers that wait were created before this znode, and come after it.
         return { ...yield* Grants.make(zk, own, options), token: grant.token }
-      })
+      }).pipe(
+        // With the session the write grant is over as well.
+        Effect.catchIf(OwnZnode.isExpired, () =>
+          Effect.fail(new Grant.GrantLost({ path: grant.path, reason: "SessionEnded" })))
+      )
   }
 })

@@ -176,7 +176,9 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
     if (seen._tag === "Told" && seen.reply._tag === "Answer") {
       const { xid } = seen.reply
       const at = asked.findIndex((each) => each.xid === xid)
-      proven = asked[at]?.at ?? proven
+      const askedAt = asked[at]?.at ?? proven
+      // What was asked behind the session's deadline, or nearly, may prove nothing: the connection is given up for it.
+      if (proven === -Infinity || askedAt - proven < 0.75 * timeout) proven = askedAt
       asked.splice(0, at + 1)
     }
     if (seen._tag !== "Ended" || !seen.byClient || isClosing || isLimited || tap.corrupted.has(seen.link)) continue
