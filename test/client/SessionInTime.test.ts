@@ -185,10 +185,11 @@ describe("Session in time", () => {
 
   it.effect("a round without success is reported once, with what each server said", () => {
     const reports: Array<unknown> = []
-    const logger = Logger.make(({ fiber, message }) => {
-      if (String(message).startsWith("No ZooKeeper server serves us")) {
-        reports.push(fiber.getRef(References.CurrentLogAnnotations)["attempts"])
-      }
+    const logger = Logger.make(({ fiber, logLevel, message }) => {
+      if (String(message) !== "No ZooKeeper server serves us; trying again") return
+      const { attempts, lastZxid, sessionId } = fiber.getRef(References.CurrentLogAnnotations)
+      assert.deepStrictEqual([logLevel, sessionId, lastZxid], ["Warn", "0x0", "0x0"])
+      reports.push(attempts)
     })
     return Effect.gen(function*() {
       const test = yield* ZooKeeperTest

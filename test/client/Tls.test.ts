@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer, Redacted } from "effect"
 import { copyFileSync, readFileSync } from "node:fs"
+import * as NodeTlsServer from "node:tls"
 import * as Acl from "../../src/Acl.ts"
+import * as FourLetterWord from "../../src/client/FourLetterWord.ts"
 import * as NodeTls from "../../src/client/NodeTls.ts"
 import * as ServerProbe from "../../src/client/ServerProbe.ts"
 import * as Sasl from "../../src/Sasl.ts"
@@ -131,6 +133,40 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
         yield* Effect.scoped(Effect.flatMap(connect({ hosts, tls: { ca: bundle } }), (zk) => zk.exists("/")))
       }
       assert.strictEqual(yield* problemWith({ hosts, tls: { ca: Tls.file(otherCa) } }), "UnknownAuthority")
+    }), 60_000)
+
+  it.live("the name that is asked for (SNI) is the one in hosts, or servername; never an address", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Certificates.make
+      const asked: Array<unknown> = []
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<NodeTlsServer.Server>((resume) => {
+          const options = { cert: pem(certificates.cert("server")), key: pem(certificates.key("server")) }
+          const listening = NodeTlsServer.createServer(options, (socket) => {
+            asked.push(socket.servername)
+            socket.end("imok")
+          }).listen(0, "127.0.0.1", () => resume(Effect.succeed(listening)))
+        }),
+        (listening) => Effect.sync(() => listening.close())
+      )
+      const address = server.address()
+      const port = typeof address === "object" && address !== null ? address.port : assert.fail("no port")
+      const ca = Tls.file(certificates.ca)
+      for (
+        const [host, servername] of [
+          ["localhost"],
+          ["localhost."],
+          ["127.0.0.1"],
+          ["127.0.0.1", "localhost"],
+          ["localhost", "127.0.0.1"]
+        ] as const
+      ) {
+        // The resolver here may not know the name with a dot.
+        const socket = yield* NodeTls.dial({ ca, servername })({ host, port }, (_, done) =>
+          done(null, [{ address: "127.0.0.1", family: 4 }]))
+        assert.strictEqual(yield* FourLetterWord.send(socket, "ruok", "5 seconds"), "imok")
+      }
+      assert.deepStrictEqual(asked, ["localhost", "localhost", false, "localhost", false])
     }), 60_000)
 
   it.live("a renewal that went wrong: named in the log, backed off from, and the next good one saves the session", () =>
