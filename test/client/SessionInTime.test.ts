@@ -214,6 +214,25 @@ describe("Session in time", () => {
     }).pipe(Effect.scoped, Effect.provide([ZooKeeperTest.layerEnsemble({ size: 3 }), Logger.layer([logger])]))
   })
 
+  it.effect("followConfig as a function says where members are; with tls it must", () =>
+    Effect.gen(function*() {
+      const test = yield* ZooKeeperTest
+      const [first, , third] = (yield* ConnectionString.parse(test.hosts)).hosts
+      if (first === undefined || third === undefined) return assert.fail("three members")
+      const zk = yield* ZooKeeper.make({
+        hosts: `${first.host}:${first.port}`,
+        dial: test.dial,
+        followConfig: ({ client }) => client?.port === third.port && client.host === third.host ? third : undefined
+      })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* zk.session).server, third)
+      const error = yield* Effect.flip(ZooKeeper.make({ hosts: test.hosts, tls: true, followConfig: true }))
+      assert.isTrue(error._tag === "BadArguments" && error.argument === "followConfig")
+    }).pipe(
+      Effect.provide(ZooKeeperTest.layerEnsemble({ size: 3 })),
+      Effect.provideService(References.MinimumLogLevel, "Error")
+    ))
+
   scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
     Effect.gen(function*() {
       const zk = yield* test.client()

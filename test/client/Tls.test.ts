@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer, Redacted } from "effect"
 import { copyFileSync, readFileSync } from "node:fs"
-import * as NodeTlsServer from "node:tls"
 import * as Acl from "../../src/Acl.ts"
 import * as FourLetterWord from "../../src/client/FourLetterWord.ts"
 import * as NodeTls from "../../src/client/NodeTls.ts"
@@ -11,10 +10,11 @@ import * as Tls from "../../src/Tls.ts"
 import { layerConfig, ZooKeeperLive } from "../../src/ZooKeeper.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import * as Certificates from "../support/Certificates.ts"
-import { connect, text, untilState } from "../support/Clients.ts"
+import { connect, proxy, text, untilState } from "../support/Clients.ts"
 import { assertHidden, exposed } from "../support/Exposure.ts"
 import { logged } from "../support/Lines.ts"
 import * as Proxy from "../support/Proxy.ts"
+import * as TlsFront from "../support/TlsFront.ts"
 import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
 
 type Options = NonNullable<Parameters<typeof connect>[0]>
@@ -138,19 +138,7 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
   it.live("the name that is asked for (SNI) is the one in hosts, or servername; never an address", () =>
     Effect.gen(function*() {
       const certificates = yield* Certificates.make
-      const asked: Array<unknown> = []
-      const server = yield* Effect.acquireRelease(
-        Effect.callback<NodeTlsServer.Server>((resume) => {
-          const options = { cert: pem(certificates.cert("server")), key: pem(certificates.key("server")) }
-          const listening = NodeTlsServer.createServer(options, (socket) => {
-            asked.push(socket.servername)
-            socket.end("imok")
-          }).listen(0, "127.0.0.1", () => resume(Effect.succeed(listening)))
-        }),
-        (listening) => Effect.sync(() => listening.close())
-      )
-      const address = server.address()
-      const port = typeof address === "object" && address !== null ? address.port : assert.fail("no port")
+      const { names, port } = yield* TlsFront.make(certificates, (yield* proxy).port)
       const ca = Tls.file(certificates.ca)
       for (
         const [host, servername] of [
@@ -166,7 +154,7 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
           done(null, [{ address: "127.0.0.1", family: 4 }]))
         assert.strictEqual(yield* FourLetterWord.send(socket, "ruok", "5 seconds"), "imok")
       }
-      assert.deepStrictEqual(asked, ["localhost", "localhost", false, "localhost", false])
+      assert.deepStrictEqual(names, ["localhost", "localhost", false, "localhost", false])
     }), 60_000)
 
   it.live("a renewal that went wrong: named in the log, backed off from, and the next good one saves the session", () =>
