@@ -19,6 +19,7 @@
  * | `ZOOKEEPER_MAX_IN_FLIGHT` | `maxInFlight` | |
  * | `ZOOKEEPER_DEFAULT_ACL` | `defaultAcl` | `creator`, `open`, `read` |
  * | `ZOOKEEPER_DIGEST` | `auth` | secret: `user:password` of scheme digest |
+ * | `ZOOKEEPER_AUTH` | `auth` | secret: `scheme:credential`, one a line: further identities |
  * | `ZOOKEEPER_SASL_USERNAME`, `…_SASL_PASSWORD` | `sasl` | the second is secret; DIGEST-MD5 |
  * | `ZOOKEEPER_TLS` | `tls` | switch; any of those below switches it on, too |
  * | `ZOOKEEPER_TLS_CA`, `…_CERT`, `…_KEY`, `…_PKCS12` | `tls.ca`, … | files |
@@ -27,8 +28,12 @@
  * | `ZOOKEEPER_TLS_CIPHERS`, `…_SERVERNAME` | `tls.ciphers`, `tls.servername` | |
  *
  * What is malformed is a `ConfigError` that names the key; what is missing takes
- * the option's default. Options that are functions or Schedules are not here:
- * see the example.
+ * the option's default.
+ *
+ * Not here, and added as in the example: what is no text (`reconnect`, `resume`,
+ * `dial`, `lookupSrv`, other mechanisms of `sasl`, a function as `followConfig`),
+ * ACLs that name somebody as `defaultAcl`, and
+ * `tls.dangerouslySkipVerification`, which no environment should switch on.
  *
  * @example
  * ```ts
@@ -50,6 +55,7 @@
  */
 import * as Config from "effect/Config"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Acl from "./Acl.ts"
@@ -74,6 +80,32 @@ const hosts = Schema.String.check(Schema.makeFilter((text) =>
 const file = (name: string) => Config.map(Config.NonEmptyString(name), Tls.file)
 
 const version = (name: string) => Config.Literals(["TLSv1.2", "TLSv1.3"], name)
+
+const lines = (text: string): ReadonlyArray<string> => text.split(/\r?\n/).filter((line) => line !== "")
+
+/** What is wrong with it is said without showing it. */
+const identities = Schema.Redacted(Schema.String).check(Schema.makeFilter((secret) => {
+  const at = lines(Redacted.value(secret)).findIndex((line) => line.indexOf(":") <= 0)
+  return at < 0 ? undefined : `expected scheme:credential in each line, line ${at + 1} is something else`
+}))
+
+const identityOf = (line: string) => {
+  const colon = line.indexOf(":")
+  return { scheme: line.slice(0, colon), credential: Redacted.make(line.slice(colon + 1)) }
+}
+
+const authOf = (prefix: string): Config.Config<Options["auth"]> =>
+  Config.map(
+    Config.all({
+      digest: optional(Config.Redacted(`${prefix}_DIGEST`)),
+      others: optional(Config.schema(identities, `${prefix}_AUTH`))
+    }),
+    ({ digest, others }) => {
+      const all = others === undefined ? [] : lines(Redacted.value(others)).map(identityOf)
+      if (digest !== undefined) all.unshift({ scheme: "digest", credential: digest })
+      return all.length === 0 ? undefined : all
+    }
+  )
 
 /** Both or none. */
 const saslOf = (prefix: string): Config.Config<Sasl.Mechanism | undefined> => {
@@ -131,8 +163,7 @@ export const options = (prefix = "ZOOKEEPER"): Config.Config<Options> => {
     maxInFlight: named("MAX_IN_FLIGHT", Config.Int),
     defaultAcl: named("DEFAULT_ACL", (name) =>
       Config.map(Config.Literals(["creator", "open", "read"], name), (acl) => acls[acl])),
-    auth: named("DIGEST", (name) =>
-      Config.map(Config.Redacted(name), (credential) => [{ scheme: "digest", credential }])),
+    auth: authOf(prefix),
     sasl: saslOf(prefix),
     tls: tlsOf(`${prefix}_TLS`)
   })

@@ -8,6 +8,18 @@ import { shared } from "./support/Clients.ts"
 
 const run = promisify(execFile)
 
+/** What an example is there to show, where that is the same each time. */
+const shows: Readonly<Record<string, ReadonlyArray<RegExp>>> = {
+  "observability.ts": [
+    /^span zookeeper\.get \/observed-\d{10} ok$/m,
+    /^span zookeeper\.get \/observed-\d{10}-not NoNode$/m,
+    /^zookeeper_client_requests\{operation="create",outcome="ok"\} 1$/m,
+    /^zookeeper_client_requests\{operation="get",outcome="refused"\} 1$/m,
+    /^zookeeper_client_sessions\{state="Connected"\} 1$/m,
+    /^zookeeper_client_connections\{result="connected"\} 1$/m
+  ]
+}
+
 describe.skipIf(shared === undefined)("examples", () => {
   for (const name of readdirSync("examples").filter((file) => file.endsWith(".ts"))) {
     it.live(name, () =>
@@ -17,6 +29,7 @@ describe.skipIf(shared === undefined)("examples", () => {
           timeout: 20_000
         })
         assert.isAbove(stdout.length, 0)
+        for (const line of shows[name] ?? []) assert.match(stdout, line)
         assert.strictEqual(stderr, "")
       }))
   }

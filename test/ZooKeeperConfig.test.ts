@@ -6,12 +6,35 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import * as Acl from "../src/Acl.ts"
+import type * as Tls from "../src/Tls.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
 import * as ZooKeeperConfig from "../src/ZooKeeperConfig.ts"
 import { shared, sharedHost } from "./support/Clients.ts"
 
 const from = (env: Record<string, string>, prefix?: string) =>
   ZooKeeperConfig.options(prefix).parse(ConfigProvider.fromEnv({ env }))
+
+/** A new option is missing here, or in the `Exclude` with a reason in the module's documentation. */
+const named: Record<Exclude<keyof ZooKeeper.Options, "reconnect" | "resume" | "dial" | "lookupSrv">, true> = {
+  hosts: true,
+  sessionTimeout: true,
+  connectTimeout: true,
+  closeTimeout: true,
+  requestTimeout: true,
+  readOnly: true,
+  failFast: true,
+  followConfig: true,
+  onExpiry: true,
+  maxRequestSize: true,
+  maxReplySize: true,
+  maxInFlight: true,
+  defaultAcl: true,
+  auth: true,
+  sasl: true,
+  tls: true
+}
+
+type NamedTls = Required<Omit<Tls.Options, "passphrase" | "dangerouslySkipVerification">>
 
 const given = (options: object) => Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 
@@ -38,6 +61,7 @@ describe("ZooKeeperConfig", () => {
         ZOOKEEPER_MAX_IN_FLIGHT: "100",
         ZOOKEEPER_DEFAULT_ACL: "creator",
         ZOOKEEPER_DIGEST: "user:SEKRET",
+        ZOOKEEPER_AUTH: "digest:other:SEKRET\nours:SEKRET, or so\n",
         ZOOKEEPER_SASL_USERNAME: "alice",
         ZOOKEEPER_SASL_PASSWORD: "SEKRET",
         ZOOKEEPER_TLS_CA: "/ca.pem",
@@ -50,6 +74,7 @@ describe("ZooKeeperConfig", () => {
         ZOOKEEPER_TLS_CIPHERS: "HIGH",
         ZOOKEEPER_TLS_SERVERNAME: "zk.example"
       })
+      assert.sameMembers(Object.keys(given(options)), Object.keys(named))
       const { closeTimeout, connectTimeout, requestTimeout, sessionTimeout, tls } = options
       assert.deepStrictEqual(
         [sessionTimeout, connectTimeout, closeTimeout, requestTimeout].map((each) => Duration.toSeconds(each ?? 0)),
@@ -59,7 +84,7 @@ describe("ZooKeeperConfig", () => {
       assert.strictEqual(options.maxRequestSize, 1_000_000)
       assert.strictEqual(options.maxReplySize, 2_000_000)
       const { passphrase, ...rest } = typeof tls === "object" ? tls : {}
-      assert.deepStrictEqual(rest, {
+      const files: NamedTls = {
         ca: { file: "/ca.pem" },
         cert: { file: "/cert.pem" },
         key: { file: "/key.pem" },
@@ -68,7 +93,8 @@ describe("ZooKeeperConfig", () => {
         maxVersion: "TLSv1.3",
         ciphers: "HIGH",
         servername: "zk.example"
-      })
+      }
+      assert.deepStrictEqual(rest, files)
       assert.isTrue(Redacted.isRedacted(passphrase))
       assert.deepStrictEqual(options.defaultAcl, Acl.creatorAll)
       assert.strictEqual(options.onExpiry, "end")
@@ -76,7 +102,10 @@ describe("ZooKeeperConfig", () => {
       assert.strictEqual(options.failFast, false)
       assert.strictEqual(options.maxInFlight, 100)
       assert.strictEqual(options.sasl?.name, "DIGEST-MD5")
-      assert.strictEqual(options.auth?.[0]?.scheme, "digest")
+      assert.deepStrictEqual(
+        options.auth?.map(({ credential, scheme }) => [scheme, Redacted.isRedacted(credential) && Redacted.value(credential)]),
+        [["digest", "user:SEKRET"], ["digest", "other:SEKRET"], ["ours", "SEKRET, or so"]]
+      )
       assert.notInclude(inspect(options, { depth: 9 }) + JSON.stringify(options), "SEKRET")
     }))
 
@@ -117,6 +146,8 @@ describe("ZooKeeperConfig", () => {
         ["ZOOKEEPER_READ_ONLY", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_READ_ONLY: "perhaps" }],
         ["ZOOKEEPER_ON_EXPIRY", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_ON_EXPIRY: "die" }],
         ["ZOOKEEPER_MAX_IN_FLIGHT", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_MAX_IN_FLIGHT: "1.5" }],
+        ["ZOOKEEPER_AUTH", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_AUTH: "digest:u:p\nSEKRET" }],
+        ["ZOOKEEPER_AUTH", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_AUTH: ":SEKRET" }],
         ["ZOOKEEPER_SASL_PASSWORD", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_SASL_USERNAME: "alice" }],
         ["ZOOKEEPER_SASL_USERNAME", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_SASL_PASSWORD: "SEKRET" }],
         ["ZOOKEEPER_TLS_MIN_VERSION", { ZOOKEEPER_HOSTS: "a", ZOOKEEPER_TLS_MIN_VERSION: "SSLv3" }]

@@ -31,7 +31,7 @@ interface Attack {
 }
 
 /** In bytes: what a client may take for all that a server sends, the events that slow consumers leave included. */
-const mostMemory = 4 * 2 ** 20
+const mostMemory = 6 * 2 ** 20
 
 /** In any ten seconds: one a second, a few more at first, and a question about zxids where all servers refuse. */
 const mostDials = 20
@@ -210,6 +210,22 @@ describe("a hostile server", () => {
 })
 
 describe("a hostile server that does not end", () => {
+  it.effect("bytes that make no answer: without a requestTimeout it is left at the session's deadline", () =>
+    Effect.gen(function*() {
+      const deed = HostileServer.endless["a byte now and then"]
+      const { hostile } = yield* world({ deed, state: "at the first read", seed: 1, duration: 0 })
+      const zk = yield* connect(hostile, { requestTimeout: undefined })
+      const reading = yield* Effect.forkChild(Effect.flip(zk.get("/")), { startImmediately: true })
+      yield* pass(5)
+      assert.isUndefined(reading.pollUnsafe())
+      hostile.repent()
+      yield* pass(1)
+      const error = yield* Fiber.join(reading)
+      assert.isTrue(error._tag === "ConnectionError" && error.reason._tag === "ConnectionLoss")
+      assert.include(error.message, "no answer before the session's deadline")
+      assert.isAbove(hostile.sent(), 4)
+    }).pipe(closing, Effect.provide(Logger.layer([]))))
+
   for (const [name, deed] of Object.entries(HostileServer.endless)) {
     it.effect(name, () =>
       Effect.gen(function*() {

@@ -38,6 +38,9 @@ const gauge = (metric: Metric.Metric<number, Metric.GaugeState<number>>) =>
 
 const inState = (state: string) => gauge(Metric.withAttributes(ZooKeeperMetrics.sessions, { state }))
 
+const connections = (result: string) =>
+  Effect.map(Metric.value(Metric.withAttributes(ZooKeeperMetrics.connections, { result })), ({ count }) => count)
+
 const untilState = (zk: ZooKeeper.Service, tag: string) =>
   zk.states.pipe(Stream.filter((state) => state._tag === tag), Stream.runHead)
 
@@ -72,19 +75,21 @@ it.effect("sessions, connections, watches and gaps are counted, and leave with t
       yield* zk.set("/a", "2")
       assert.strictEqual((yield* Metric.value(ZooKeeperMetrics.watchEvents)).count, 1)
       const suspended = yield* Effect.forkChild(untilState(zk, "Suspended"), { startImmediately: true })
+      yield* test.refuseConnections()
       yield* test.disconnect()
       yield* Fiber.join(suspended)
       assert.strictEqual(yield* inState("Suspended"), 1)
+      // The pause before the first attempt.
+      yield* TestClock.adjust("200 millis")
+      assert.isAbove(yield* connections("failed"), 0)
+      yield* test.heal
       const waiting = yield* Effect.forkChild(zk.get("/a"), { startImmediately: true })
       assert.strictEqual(yield* gauge(ZooKeeperMetrics.waiting), 1)
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(waiting)
       assert.strictEqual((yield* Metric.value(ZooKeeperMetrics.disconnects)).count, 1)
       assert.strictEqual((yield* Metric.value(ZooKeeperMetrics.rearmed)).count, 1)
-      assert.strictEqual(
-        (yield* Metric.value(Metric.withAttributes(ZooKeeperMetrics.connections, { result: "connected" }))).count,
-        2
-      )
+      assert.strictEqual(yield* connections("connected"), 2)
       assert.strictEqual(
         (yield* Metric.value(Metric.withAttributes(ZooKeeperMetrics.gaps, { reason: "Reconnected" }))).count,
         1
@@ -251,8 +256,11 @@ it.effect("a refused identity is told once, as an error, with session and server
     assert.lengthOf(errors, 1)
     assert.strictEqual(errors[0]?.notes["sessionId"], `0x${id.toString(16)}`)
     assert.isString(errors[0]?.notes["server"])
+    assert.match(String(errors[0]?.notes["lastZxid"]), /^0x[0-9a-f]+$/)
+    assert.match(errors[0]?.message ?? "", /this client is of no more use$/)
+    assert.strictEqual(yield* inState("AuthFailed"), 1)
     assert.notInclude(JSON.stringify(errors), "nonsense:x")
-  }).pipe(Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layer(), layer)))
+  }).pipe(Effect.provide(Layer.provideMerge(ZooKeeperTestModule.layer(), layer)), isolated)
 })
 
 it.effect("recipes: their phases are the parents of their requests", () =>

@@ -1,9 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Option, Stream } from "effect"
 import { OpCode } from "../../src/jute/OpCode.ts"
+import * as Tls from "../../src/Tls.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
+import * as Certificates from "../support/Certificates.ts"
 import { connect, proxy, shared, text, untilState } from "../support/Clients.ts"
 import * as Proxy from "../support/Proxy.ts"
+import * as TlsFront from "../support/TlsFront.ts"
 import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
 
 const reasonOf = (error: unknown) => error instanceof ConnectionError ? error.reason._tag : String(error)
@@ -54,6 +57,22 @@ describe.skipIf(shared === undefined)("Read-only sessions", () => {
       const handshake = second.requests.find(({ opCode }) => opCode === Proxy.connectOpCode)
       assert.isDefined(handshake)
       yield* zk.exists("/")
+    }), 30_000)
+
+  it.live.skipIf(!Certificates.canMake)("the search goes over TLS as the session does", () =>
+    Effect.gen(function*() {
+      const certificates = yield* Certificates.make
+      const first = yield* TlsFront.make(certificates, (yield* readOnlyProxy).port)
+      const behind = yield* proxy
+      yield* behind.refuse(true)
+      const second = yield* TlsFront.make(certificates, behind.port)
+      const hosts = [first, second].map(({ port }) => `localhost:${port}`)
+      const zk = yield* connect({ hosts, tls: { ca: Tls.file(certificates.ca) }, readOnly: true })
+      yield* until(zk, true)
+      yield* behind.refuse(false)
+      yield* until(zk, false)
+      assert.strictEqual((yield* zk.session).server.port, second.port)
+      yield* zk.sync("/")
     }), 30_000)
 
   it.live("a read-only connection that is lost begins a new session: Connecting, not Expired", () =>

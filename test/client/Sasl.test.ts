@@ -19,6 +19,8 @@ const read = (value: string) => DigestMd5.parseChallenge(bytes(value))
 
 const reasonOf = (error: unknown) => error instanceof ConnectionError ? error.reason : undefined
 
+const alice = Sasl.digestMd5({ username: "alice", password: Redacted.make("secret-a") })
+
 describe("MD5", () => {
   it("agrees with node:crypto for every length around the blocks", () => {
     for (let length = 0; length < 200; length++) {
@@ -46,6 +48,15 @@ describe("DIGEST-MD5", () => {
     assert.isTrue(Result.isFailure(DigestMd5.verify(new Uint8Array(), asked, answer)))
   })
 
+  it.effect("a server that cannot prove that it knows the password is refused, for good", () =>
+    Effect.gen(function*() {
+      for (const proof of ["rspauth=ea40f60335c427b5527b84dbabcdfffe", ""]) {
+        const { respond } = yield* alice.start({ host: "localhost", port: 2181 })
+        assert.isTrue(Option.isSome(yield* respond(bytes(challenge))))
+        assert.isFalse((yield* Effect.flip(respond(bytes(proof)))).isPassing)
+      }
+    }).pipe(Effect.scoped))
+
   it("reads quotes, escapes, spaces and several realms; refuses what is not for it", () => {
     assert.deepStrictEqual(
       read("nonce=\"a\\\"b,c\" , realm=\"first\",realm=\"second\",algorithm=md5-sess, qop=\"auth-int,auth\""),
@@ -66,8 +77,6 @@ describe("DIGEST-MD5", () => {
     assert.isTrue(Result.isFailure(DigestMd5.parseChallenge(Uint8Array.of(0xff, 0xfe))))
   })
 })
-
-const alice = Sasl.digestMd5({ username: "alice", password: Redacted.make("secret-a") })
 
 describe.skipIf(!ZooKeeperServer.canStart)("SASL on a server that has it", () => {
   it.live("identity, ACLs, reconnects from scratch before anything else, super user, wrong password", () =>

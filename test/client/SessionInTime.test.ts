@@ -185,10 +185,11 @@ describe("Session in time", () => {
 
   it.effect("a round without success is reported once, with what each server said", () => {
     const reports: Array<unknown> = []
-    const logger = Logger.make(({ fiber, message }) => {
-      if (String(message).startsWith("No ZooKeeper server serves us")) {
-        reports.push(fiber.getRef(References.CurrentLogAnnotations)["attempts"])
-      }
+    const logger = Logger.make(({ fiber, logLevel, message }) => {
+      if (String(message) !== "No ZooKeeper server serves us; trying again") return
+      const { attempts, lastZxid, sessionId } = fiber.getRef(References.CurrentLogAnnotations)
+      assert.deepStrictEqual([logLevel, sessionId, lastZxid], ["Warn", "0x0", "0x0"])
+      reports.push(attempts)
     })
     return Effect.gen(function*() {
       const test = yield* ZooKeeperTest
@@ -212,6 +213,25 @@ describe("Session in time", () => {
       assert.lengthOf(reports, 5)
     }).pipe(Effect.scoped, Effect.provide([ZooKeeperTest.layerEnsemble({ size: 3 }), Logger.layer([logger])]))
   })
+
+  it.effect("followConfig as a function says where members are; with tls it must", () =>
+    Effect.gen(function*() {
+      const test = yield* ZooKeeperTest
+      const [first, , third] = (yield* ConnectionString.parse(test.hosts)).hosts
+      if (first === undefined || third === undefined) return assert.fail("three members")
+      const zk = yield* ZooKeeper.make({
+        hosts: `${first.host}:${first.port}`,
+        dial: test.dial,
+        followConfig: ({ client }) => client?.port === third.port && client.host === third.host ? third : undefined
+      })
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual((yield* zk.session).server, third)
+      const error = yield* Effect.flip(ZooKeeper.make({ hosts: test.hosts, tls: true, followConfig: true }))
+      assert.isTrue(error._tag === "BadArguments" && error.argument === "followConfig")
+    }).pipe(
+      Effect.provide(ZooKeeperTest.layerEnsemble({ size: 3 })),
+      Effect.provideService(References.MinimumLogLevel, "Error")
+    ))
 
   scenario("a read with a watch that is interrupted leaves no watch, though its scope stays open", (test) =>
     Effect.gen(function*() {

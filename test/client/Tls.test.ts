@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Fiber, Layer, Redacted } from "effect"
 import { copyFileSync, readFileSync } from "node:fs"
 import * as Acl from "../../src/Acl.ts"
+import * as FourLetterWord from "../../src/client/FourLetterWord.ts"
 import * as NodeTls from "../../src/client/NodeTls.ts"
 import * as ServerProbe from "../../src/client/ServerProbe.ts"
 import * as Sasl from "../../src/Sasl.ts"
@@ -9,10 +10,11 @@ import * as Tls from "../../src/Tls.ts"
 import { layerConfig, ZooKeeperLive } from "../../src/ZooKeeper.ts"
 import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import * as Certificates from "../support/Certificates.ts"
-import { connect, text, untilState } from "../support/Clients.ts"
+import { connect, proxy, text, untilState } from "../support/Clients.ts"
 import { assertHidden, exposed } from "../support/Exposure.ts"
 import { logged } from "../support/Lines.ts"
 import * as Proxy from "../support/Proxy.ts"
+import * as TlsFront from "../support/TlsFront.ts"
 import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
 
 type Options = NonNullable<Parameters<typeof connect>[0]>
@@ -21,17 +23,28 @@ const secure = (port: number, host = "localhost") => `${host}:${port}`
 
 const pem = (file: string) => readFileSync(file, "utf8")
 
-/** What is wrong with TLS, as building the client says it; given more time where no attempt came to an end. */
-const problemWith = (options: Options, millis = 800): Effect.Effect<string> =>
-  Effect.flatMap(Effect.flip(Effect.scoped(connect({ ...options, connectTimeout: millis }))), (error) => {
-    if (!(error instanceof ConnectionError) || error.reason._tag !== "Unreachable") return Effect.succeed(String(error))
+/**
+ * What is wrong with TLS, as building the client says it without a storm of connections; given more time where no
+ * attempt came to an end.
+ */
+const problemWith = (
+  port: number,
+  options: Options,
+  { host = "localhost", millis = 800 } = {}
+): Effect.Effect<string> =>
+  Effect.gen(function*() {
+    const via = yield* Proxy.make(port)
+    const hosts = secure(via.port, host)
+    const error = yield* Effect.flip(Effect.scoped(connect({ ...options, hosts, connectTimeout: millis })))
+    assert.isAtMost(via.accepted(), 10)
+    if (!(error instanceof ConnectionError) || error.reason._tag !== "Unreachable") return String(error)
     const [failed] = error.reason.reasons ?? []
     if (failed === undefined || failed.reason.message.includes("no handshake within")) {
-      return problemWith(options, 3 * millis)
+      return yield* problemWith(port, options, { host, millis: 3 * millis })
     }
     assert.include(error.message, failed.reason.message)
-    return Effect.succeed(failed.reason._tag === "Tls" ? failed.reason.problem : failed.reason.message)
-  }).pipe(Effect.orDie)
+    return failed.reason._tag === "Tls" ? failed.reason.problem : failed.reason.message
+  }).pipe(Effect.scoped, Effect.orDie)
 
 describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () => {
   it.live("a server that wants a client certificate: identity, reconnects, renewal, words over TLS", () =>
@@ -76,14 +89,20 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
       assert.deepStrictEqual((yield* zk.get("/large")).data, large)
     }), 60_000)
 
-  it.live("a server that needs a client certificate: every form of ours; none, a wrong one, a broken one", () =>
+  it.live("a server that needs a client certificate: every form of ours and of authorities; none, a wrong one, a broken one", () =>
     Effect.gen(function*() {
       const certificates = yield* Certificates.make
       const server = yield* ZooKeeperServer.standalone({ tls: { certificates } })
       const hosts = secure(server.securePort)
       const ca = Tls.file(certificates.ca)
       const passphrase = Redacted.make(Certificates.passphrase)
+      const { authorities, otherCa } = certificates
+      const own = { cert: Tls.file(certificates.cert("client")), key: Tls.file(certificates.key("client")) }
       const accepted: ReadonlyArray<Tls.Options> = [
+        // Of a bundle any may have signed.
+        { ca: Tls.file(authorities), ...own },
+        { ca: pem(authorities), ...own },
+        { ca: [pem(otherCa), ca], ...own },
         { ca, cert: pem(certificates.cert("client")), key: Redacted.make(pem(certificates.key("client"))) },
         { ca: [pem(certificates.ca)], cert: Tls.file(certificates.cert("client")), key: Tls.file(certificates.encryptedKey("client")), passphrase },
         { ca, pkcs12: Tls.file(certificates.pkcs12("client")), passphrase },
@@ -93,44 +112,53 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
         const users = yield* Effect.scoped(Effect.flatMap(connect({ hosts, tls }), (zk) => zk.whoAmI))
         assert.include(users.map(({ user }) => user), "CN=zkclient,OU=test")
       }
-      const own = { cert: Tls.file(certificates.cert("client")), key: Tls.file(certificates.key("client")) }
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ca } }), "ClientCertificateRefused")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca } }), "ClientCertificateRefused")
       const stranger = { cert: Tls.file(certificates.cert("stranger")), key: Tls.file(certificates.key("stranger")) }
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...stranger } }), "ClientCertificateRefused")
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...own, minVersion: "TLSv1.3" } }), "NothingInCommon")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca, ...stranger } }), "ClientCertificateRefused")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca, ...own, minVersion: "TLSv1.3" } }), "NothingInCommon")
       const old = { maxVersion: "TLSv1.2", ciphers: "AES128-SHA" } as const
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...own, ...old } }), "NothingInCommon")
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...own, key: Tls.file("/nowhere") } }), "BadCredentials")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca, ...own, ...old } }), "NothingInCommon")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca, ...own, key: Tls.file("/nowhere") } }), "BadCredentials")
       assert.strictEqual(
-        yield* problemWith({ hosts, tls: { ca, ...own, key: stranger.key } }),
+        yield* problemWith(server.securePort, { tls: { ca, ...own, key: stranger.key } }),
         "BadCredentials"
       )
       assert.strictEqual(
-        yield* problemWith({
-          hosts,
+        yield* problemWith(server.securePort, {
           tls: { ca, cert: own.cert, key: Tls.file(certificates.encryptedKey("client")), passphrase: Redacted.make("not this") }
         }),
         "BadCredentials"
       )
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ...own } }), "UnknownAuthority")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ...own } }), "UnknownAuthority")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca: Tls.file(otherCa), ...own } }), "UnknownAuthority")
       // By address: the certificate has it as an IP address, and no name is sent.
       yield* Effect.scoped(connect({ hosts: secure(server.securePort, "127.0.0.1"), tls: { ca, ...own } }))
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ca, ...own, servername: "other.example" } }), "WrongHost")
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca, ...own, servername: "other.example" } }), "WrongHost")
       // A port that speaks plain, and one that speaks TLS to a client that does not.
-      assert.strictEqual(yield* problemWith({ hosts: secure(server.port), tls: { ca, ...own } }), "PlainServer")
-      assert.strictEqual(yield* problemWith({ hosts }), "TlsServer")
+      assert.strictEqual(yield* problemWith(server.port, { tls: { ca, ...own } }), "PlainServer")
+      assert.strictEqual(yield* problemWith(server.securePort, {}), "TlsServer")
     }), 90_000)
 
-  it.live("a bundle of authorities, as file, as text, or as a list: any of them may have signed", () =>
+  it.live("the name that is asked for (SNI) is the one in hosts, or servername; never an address", () =>
     Effect.gen(function*() {
       const certificates = yield* Certificates.make
-      const server = yield* ZooKeeperServer.standalone({ tls: { certificates, clientAuth: "none" } })
-      const hosts = secure(server.securePort)
-      const { authorities, ca, otherCa } = certificates
-      for (const bundle of [Tls.file(authorities), pem(authorities), [pem(otherCa), Tls.file(ca)]]) {
-        yield* Effect.scoped(Effect.flatMap(connect({ hosts, tls: { ca: bundle } }), (zk) => zk.exists("/")))
+      const { names, port } = yield* TlsFront.make(certificates, (yield* proxy).port)
+      const ca = Tls.file(certificates.ca)
+      for (
+        const [host, servername] of [
+          ["localhost"],
+          ["localhost."],
+          ["127.0.0.1"],
+          ["127.0.0.1", "localhost"],
+          ["localhost", "127.0.0.1"]
+        ] as const
+      ) {
+        // The resolver here may not know the name with a dot.
+        const socket = yield* NodeTls.dial({ ca, servername })({ host, port }, (_, done) =>
+          done(null, [{ address: "127.0.0.1", family: 4 }]))
+        assert.strictEqual(yield* FourLetterWord.send(socket, "ruok", "5 seconds"), "imok")
       }
-      assert.strictEqual(yield* problemWith({ hosts, tls: { ca: Tls.file(otherCa) } }), "UnknownAuthority")
+      assert.deepStrictEqual(names, ["localhost", "localhost", false, "localhost", false])
     }), 60_000)
 
   it.live("a renewal that went wrong: named in the log, backed off from, and the next good one saves the session", () =>
@@ -182,14 +210,12 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
     Effect.gen(function*() {
       const certificates = yield* Certificates.make
       const server = yield* ZooKeeperServer.standalone({ tls: { certificates, version: "TLSv1.3" } })
-      const via = yield* Proxy.make(server.securePort)
       const ca = Tls.file(certificates.ca)
       const own = { cert: Tls.file(certificates.cert("client")), key: Tls.file(certificates.key("client")) }
       yield* Effect.scoped(connect({ hosts: secure(server.securePort), tls: { ca, ...own } }))
-      assert.strictEqual(yield* problemWith({ hosts: secure(via.port), tls: { ca } }), "ClientCertificateRefused")
-      assert.isAtMost(via.accepted(), 10)
+      assert.strictEqual(yield* problemWith(server.securePort, { tls: { ca } }), "ClientCertificateRefused")
       assert.strictEqual(
-        yield* problemWith({ hosts: secure(server.securePort), tls: { ca, ...own, maxVersion: "TLSv1.2" } }),
+        yield* problemWith(server.securePort, { tls: { ca, ...own, maxVersion: "TLSv1.2" } }),
         "NothingInCommon"
       )
     }), 60_000)
@@ -208,13 +234,13 @@ describe.skipIf(!ZooKeeperServer.canStart || !Certificates.canMake)("TLS", () =>
         const server = yield* ZooKeeperServer.standalone({ tls: { certificates, shows, clientAuth: "none" } })
         const hosts = secure(server.securePort)
         const tls = { ca: Tls.file(certificates.ca) }
-        assert.strictEqual(yield* problemWith({ hosts, tls }), problem)
+        assert.strictEqual(yield* problemWith(server.securePort, { tls }), problem)
         if (shows === "elsewhere") {
-          assert.strictEqual(yield* problemWith({ hosts: secure(server.securePort, "127.0.0.1"), tls }), problem)
+          assert.strictEqual(yield* problemWith(server.securePort, { tls }, { host: "127.0.0.1" }), problem)
           yield* Effect.scoped(connect({ hosts, tls: { ...tls, servername: "elsewhere.example" } }))
           yield* Effect.scoped(connect({ hosts, tls: { ...tls, dangerouslySkipVerification: "hostname" } }))
         } else {
-          assert.strictEqual(yield* problemWith({ hosts, tls: { ...tls, dangerouslySkipVerification: "hostname" } }), problem)
+          assert.strictEqual(yield* problemWith(server.securePort, { tls: { ...tls, dangerouslySkipVerification: "hostname" } }), problem)
         }
         yield* Effect.scoped(connect({ hosts, tls: { dangerouslySkipVerification: "all" } }))
       }), 60_000)

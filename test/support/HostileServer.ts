@@ -138,10 +138,10 @@ export const deeds: Readonly<Record<string, Deed>> = {
 /** In ms. */
 const period = 250
 /** In bytes. */
-const volume = 2 ** 18
-const variety = 8
+const volume = 2 ** 19
+const variety = 4
 
-/** A quarter of a MiB four times a second, of as many pieces as there are in it; the same again after two MiB. */
+/** Half a MiB four times a second, of as many pieces as there are in it; the same again after two MiB. */
 const flood = (piece: (n: number) => Uint8Array): Deed => {
   let n = 0
   const chunks = Array.from({ length: variety }, () => {
