@@ -24,7 +24,6 @@ const show = (members: Payloads): string =>
 export const groupMemberWorkload: Workload = {
   name: "groupMember",
   duration: 8000,
-  crowd: 6,
   make: (run) => {
     run.pace = 800
     const meeting = new Meeting(run)

@@ -68,11 +68,12 @@ export const revocationWorkload: Workload = {
           return Effect.map(made, (lock) => {
             const use = holding.user(participant, { what: path, isStrict, isProtected: true })
             // It works on until it is asked to let go.
-            const comply = (grant: Grant) => Effect.raceFirst(untilAsked(participant, grant), Effect.forever(use(grant)))
+            const comply = (grant: Grant) =>
+              Effect.raceFirst(untilAsked(participant, grant), Effect.forever(Effect.andThen(use(grant), Effect.sleep(200))))
             const ask = Effect.suspend(() => {
               // Once must do.
               const isAsked = marked.has(first() ?? "")
-              const pause = Effect.sleep(randomness.between(1, randomness.pick([30, 300, 1500])))
+              const pause = Effect.sleep(randomness.between(1, randomness.pick([30, 1500, 1500])))
               return isAsked ? pause : Effect.andThen(Effect.ignore(lock.revoke), pause)
             })
             return {

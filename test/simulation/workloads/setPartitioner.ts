@@ -66,7 +66,8 @@ export const setPartitionerWorkload: Workload = {
                       ? Effect.sync(() => run.violation("grants", `there is none for ${what}`))
                       : Effect.forever(Effect.andThen(
                         holding.use(participant, grant, { what, isStrict, isProtected: false }),
-                        Effect.sleep(100)
+                        // Without faults there is not much to see.
+                        Effect.suspend(() => Effect.sleep(participant.isOver ? 3000 : 100))
                       ))
                   },
                   { concurrency: "unbounded" }
