@@ -1,6 +1,7 @@
 /**
  * Every example in the JSDoc and the README compiles, those that can end run and return what they say, and every
- * public export says since when it is there and shows how it is used.
+ * public export says since when it is there and shows how it is used. And every test runs on both servers, or its
+ * README says why not.
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,9 +10,10 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { join, matchesGlob } from "node:path"
 import type { ZooKeeper } from "../src/ZooKeeper.ts"
 import * as ZooKeeperTest from "../src/ZooKeeperTest.ts"
+import { onAnyServer } from "./support/anyServer.ts"
 
 const root = join(import.meta.dirname, "..")
 const modules = globSync("src/{*,jute/*,recipe/*}.ts", { cwd: root }).filter((file) => file !== "src/index.ts").toSorted()
@@ -130,4 +132,19 @@ it("everything that a client can do is used in an example", () => {
   const unused = members.filter((name) =>
     !examples.some(({ code, file }) => file.startsWith("src/") && new RegExp(`\\bzk\\.${name}\\b`).test(code)))
   assert.deepStrictEqual(unused, [])
+})
+
+/** Of a file, or of a folder that ends with a slash. */
+const covers = (name: string, file: string): boolean =>
+  name.endsWith("/") ? file.startsWith(name) : file === `${name}.test.ts`
+
+it("every test file runs on both servers, or test/README.md says why not", () => {
+  const rows = read("test/README.md").split("## On one server only")[1]?.split("\n## ")[0]?.match(/^\| `.*$/gm) ?? []
+  const excused = rows.flatMap((row) =>
+    Array.from(row.split("|")[1]?.matchAll(/`([^`]+)`/g) ?? [], ([, name = ""]) => `test/${name}`))
+  const files = globSync("test/**/*.test.ts", { cwd: root })
+  const either = files.filter((file) => excused.some((name) => covers(name, file)))
+  const both = files.filter((file) => onAnyServer.some((pattern) => matchesGlob(file, pattern)))
+  assert.sameMembers([...either, ...both], files)
+  assert.deepStrictEqual(excused.filter((name) => !files.some((file) => covers(name, file))), [])
 })
