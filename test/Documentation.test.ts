@@ -124,14 +124,27 @@ it("every function is used in an example of its module", async () => {
   assert.deepStrictEqual(unused, [])
 })
 
-it("everything that a client can do is used in an example", () => {
-  const text = read("src/ZooKeeper.ts")
-  const service = text.slice(text.indexOf("export interface Service"), text.indexOf("export class ZooKeeper"))
-  const members = Array.from(service.matchAll(/^ {2}readonly (\w+)/gm), ([, name = ""]) => name)
-  assert.isAbove(members.length, 30)
-  const unused = members.filter((name) =>
-    !examples.some(({ code, file }) => file.startsWith("src/") && new RegExp(`\\bzk\\.${name}\\b`).test(code)))
-  assert.deepStrictEqual(unused, [])
+const membersOf = (file: string, name: string): ReadonlyArray<string> => {
+  const body = read(file).split(new RegExp(`^export interface ${name}\\b`, "m"))[1]?.split("\n}")[0] ?? ""
+  return Array.from(body.matchAll(/^ {2}readonly (\w+)/gm), ([, member = ""]) => member)
+}
+
+describe("everything that a service can do is used in an example", () => {
+  for (
+    const [file, name, as, least] of [
+      ["src/ZooKeeper.ts", "Service", "zk", 30],
+      ["src/ZooKeeperTest.ts", "Controls", "test", 17],
+      ["src/ZooKeeperTest.ts", "Service", "test", 9]
+    ] as const
+  ) {
+    it(`${name} of ${file}`, () => {
+      const members = membersOf(file, name)
+      assert.isAtLeast(members.length, least)
+      const unused = members.filter((member) =>
+        !examples.some(({ code, file }) => file.startsWith("src/") && new RegExp(`\\b${as}\\.${member}\\b`).test(code)))
+      assert.deepStrictEqual(unused, [])
+    })
+  }
 })
 
 /** Of a file, or of a folder that ends with a slash. */
