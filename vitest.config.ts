@@ -1,15 +1,6 @@
 import { defineConfig } from "vitest/config"
 import { BaseSequencer, type TestSpecification } from "vitest/node"
-
-/**
- * Tests of one server that they need not start, stop or kill: they run on the in-memory one as well, over TCP. The
- * suites of the recipes are not among them: they run on both by themselves (see test/conformance/servers.ts).
- */
-const onAnyServer = [
-  "test/client/{Session,Connection,FourLetterWord}.test.ts",
-  "test/conformance/{Operations,Watches}.test.ts",
-  "test/Examples.test.ts"
-]
+import { onAnyServer } from "./test/support/anyServer.ts"
 
 /** What takes longest; begun last, it would run alone in the end. */
 const first = ["Soak", "RecipeSimulation", "Simulation", "EveryRequest", "Tls", "Session"]
@@ -42,7 +33,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { name: "memory", include: onAnyServer, globalSetup: "test/support/memorySetup.ts" }
+        test: { name: "memory", include: [...onAnyServer], globalSetup: "test/support/memorySetup.ts" }
       }
     ]
   }

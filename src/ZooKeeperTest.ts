@@ -471,7 +471,21 @@ export interface Service extends Controls {
    * ```
    */
   readonly dump: Effect.Effect<Dump>
-  /** How many connections live now. */
+  /**
+   * How many connections live now.
+   *
+   * @example
+   * ```ts
+   * import * as Effect from "effect/Effect"
+   * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
+   *
+   * export const program = Effect.gen(function*() {
+   *   const test = yield* ZooKeeperTest
+   *   yield* test.client()
+   *   return (yield* test.connections) // => 2
+   * })
+   * ```
+   */
   readonly connections: Effect.Effect<number>
   /**
    * Another client of the same server, for as long as the scope is open.
@@ -491,7 +505,22 @@ export interface Service extends Controls {
   readonly client: (
     options?: ClientOptions
   ) => Effect.Effect<ZooKeeper.Service, ZooKeeper.OperationError, Scope.Scope>
-  /** The addresses of the servers, for a client that is made by other means with `dial`. */
+  /**
+   * The addresses of the servers, for a client that is made by other means with `dial`.
+   *
+   * @example
+   * ```ts
+   * import * as Effect from "effect/Effect"
+   * import { ZooKeeperTest } from "effect-zookeeper/ZooKeeperTest"
+   * import * as ZooKeeper from "effect-zookeeper/ZooKeeper"
+   *
+   * export const program = Effect.gen(function*() {
+   *   const test = yield* ZooKeeperTest
+   *   const zk = yield* ZooKeeper.make({ hosts: test.hosts, dial: test.dial })
+   *   return yield* zk.create("/by-other-means")
+   * })
+   * ```
+   */
   readonly hosts: ReadonlyArray<string>
   /** Connects to one of `hosts` in this process: the client's option of this name. */
   readonly dial: (host: Host) => Effect.Effect<Socket.Socket>

@@ -1,6 +1,7 @@
 /**
  * Every example in the JSDoc and the README compiles, those that can end run and return what they say, and every
- * public export says since when it is there and shows how it is used.
+ * public export says since when it is there and shows how it is used. And every test runs on both servers, or its
+ * README says why not.
  */
 import { assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,9 +10,10 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { join, matchesGlob } from "node:path"
 import type { ZooKeeper } from "../src/ZooKeeper.ts"
 import * as ZooKeeperTest from "../src/ZooKeeperTest.ts"
+import { onAnyServer } from "./support/anyServer.ts"
 
 const root = join(import.meta.dirname, "..")
 const modules = globSync("src/{*,jute/*,recipe/*}.ts", { cwd: root }).filter((file) => file !== "src/index.ts").toSorted()
@@ -122,12 +124,40 @@ it("every function is used in an example of its module", async () => {
   assert.deepStrictEqual(unused, [])
 })
 
-it("everything that a client can do is used in an example", () => {
-  const text = read("src/ZooKeeper.ts")
-  const service = text.slice(text.indexOf("export interface Service"), text.indexOf("export class ZooKeeper"))
-  const members = Array.from(service.matchAll(/^ {2}readonly (\w+)/gm), ([, name = ""]) => name)
-  assert.isAbove(members.length, 30)
-  const unused = members.filter((name) =>
-    !examples.some(({ code, file }) => file.startsWith("src/") && new RegExp(`\\bzk\\.${name}\\b`).test(code)))
-  assert.deepStrictEqual(unused, [])
+const membersOf = (file: string, name: string): ReadonlyArray<string> => {
+  const body = read(file).split(new RegExp(`^export interface ${name}\\b`, "m"))[1]?.split("\n}")[0] ?? ""
+  return Array.from(body.matchAll(/^ {2}readonly (\w+)/gm), ([, member = ""]) => member)
+}
+
+describe("everything that a service can do is used in an example", () => {
+  for (
+    const [file, name, as, least] of [
+      ["src/ZooKeeper.ts", "Service", "zk", 30],
+      ["src/ZooKeeperTest.ts", "Controls", "test", 17],
+      ["src/ZooKeeperTest.ts", "Service", "test", 9]
+    ] as const
+  ) {
+    it(`${name} of ${file}`, () => {
+      const members = membersOf(file, name)
+      assert.isAtLeast(members.length, least)
+      const unused = members.filter((member) =>
+        !examples.some(({ code, file }) => file.startsWith("src/") && new RegExp(`\\b${as}\\.${member}\\b`).test(code)))
+      assert.deepStrictEqual(unused, [])
+    })
+  }
+})
+
+/** Of a file, or of a folder that ends with a slash. */
+const covers = (name: string, file: string): boolean =>
+  name.endsWith("/") ? file.startsWith(name) : file === `${name}.test.ts`
+
+it("every test file runs on both servers, or test/README.md says why not", () => {
+  const rows = read("test/README.md").split("## On one server only")[1]?.split("\n## ")[0]?.match(/^\| `.*$/gm) ?? []
+  const excused = rows.flatMap((row) =>
+    Array.from(row.split("|")[1]?.matchAll(/`([^`]+)`/g) ?? [], ([, name = ""]) => `test/${name}`))
+  const files = globSync("test/**/*.test.ts", { cwd: root })
+  const either = files.filter((file) => excused.some((name) => covers(name, file)))
+  const both = files.filter((file) => onAnyServer.some((pattern) => matchesGlob(file, pattern)))
+  assert.sameMembers([...either, ...both], files)
+  assert.deepStrictEqual(excused.filter((name) => !files.some((file) => covers(name, file))), [])
 })

@@ -20,17 +20,22 @@ const shows: Readonly<Record<string, ReadonlyArray<RegExp>>> = {
   ]
 }
 
+const example = (name: string, env: NodeJS.ProcessEnv) =>
+  Effect.promise(async () => {
+    const { stderr, stdout } = await run(process.execPath, [`examples/${name}`], { env, timeout: 20_000 })
+    assert.isAbove(stdout.length, 0)
+    for (const line of shows[name] ?? []) assert.match(stdout, line)
+    assert.strictEqual(stderr, "")
+    return stdout
+  })
+
+const { ZK_HOSTS: _, ...env } = process.env
+
 describe.skipIf(shared === undefined)("examples", () => {
   for (const name of readdirSync("examples").filter((file) => file.endsWith(".ts"))) {
-    it.live(name, () =>
-      Effect.promise(async () => {
-        const { stderr, stdout } = await run(process.execPath, [`examples/${name}`], {
-          env: { ...process.env, ZK_HOSTS: shared },
-          timeout: 20_000
-        })
-        assert.isAbove(stdout.length, 0)
-        for (const line of shows[name] ?? []) assert.match(stdout, line)
-        assert.strictEqual(stderr, "")
-      }))
+    it.live(name, () => example(name, { ...env, ZK_HOSTS: shared }))
   }
 })
+
+it.live("the quickstart, as it is, has a server of its own", () =>
+  Effect.map(example("quickstart.ts", env), (stdout) => assert.include(stdout, "is hello, world")))

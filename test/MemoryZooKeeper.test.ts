@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { listen, ListenError, SnapshotError } from "../src/MemoryZooKeeper.ts"
+import { compats } from "../src/memory/Release.ts"
 import * as ZooKeeper from "../src/ZooKeeper.ts"
 import { fourLetterWord } from "./support/ZooKeeperServer.ts"
 
@@ -168,6 +169,7 @@ describe("MemoryZooKeeper", () => {
         const help = yield* Effect.flatMap(command("--help"), ended)
         assert.strictEqual(help.status, 0)
         assert.include(help.output, "Not a production server")
+        assert.include(help.output, compats.join(", "))
       }))
   })
 })

@@ -9,6 +9,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
 import { readFileSync } from "node:fs"
+import { compats } from "../memory/Release.ts"
 import * as MemoryZooKeeper from "../MemoryZooKeeper.ts"
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -33,7 +34,7 @@ const serve = Command.make("effect-zookeeper-server", {
     Flag.withDefault(2000),
     Flag.withDescription("The unit of time in ms; session timeouts are granted between 2 and 20 of it")
   ),
-  compat: Flag.Literals("compat", ["3.4", "3.5", "3.6", "3.8", "3.9"]).pipe(
+  compat: Flag.Literals("compat", compats).pipe(
     Flag.withDefault("3.9"),
     Flag.withDescription("The release of ZooKeeper whose behaviour is shown")
   ),

@@ -4,10 +4,12 @@
 import { OpCode } from "../jute/OpCode.ts"
 
 /**
- * A release whose behaviour is shown. "3.8" is 3.8.0 with the security fixes
+ * Releases whose behaviour can be shown. "3.8" is 3.8.0 with the security fixes
  * that Debian carries; the others are the last of their line.
  */
-export type Compat = "3.3" | "3.4" | "3.5" | "3.6" | "3.8" | "3.9"
+export const compats = ["3.3", "3.4", "3.5", "3.6", "3.8", "3.9"] as const
+
+export type Compat = typeof compats[number]
 
 export interface Release {
   /** What `srvr` and `envi` say. */

@@ -1,11 +1,14 @@
 /**
  * Speed of the in-memory server's core, frames in and frames out, and what a
- * small znode takes: `node --expose-gc test/bench/memory.ts`.
+ * small znode takes; then what a test layer costs: `node --expose-gc test/bench/memory.ts`.
  */
 import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
 import * as Jute from "../../src/jute/Jute.ts"
 import * as Protocol from "../../src/jute/Protocol.ts"
 import { type Peer, Server } from "../../src/memory/Server.ts"
+import { ZooKeeper } from "../../src/ZooKeeper.ts"
+import { ZooKeeperTest } from "../../src/ZooKeeperTest.ts"
 
 const { operations: op } = Protocol
 const count = 100_000
@@ -84,3 +87,25 @@ for (let round = 0; round < 3; round++) {
   timed(`${count} sets`, () => send(sets))
   timed(`${count} deletes`, () => send(deletes))
 }
+
+const median = (values: ReadonlyArray<number>): string =>
+  (values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0).toFixed(1).padStart(8)
+
+const layers: Array<number> = []
+for (let round = 0; round < 200; round++) {
+  const startedAt = performance.now()
+  await Effect.runPromise(ZooKeeper.use((zk) => zk.create("/a")).pipe(Effect.provide(ZooKeeperTest.layer())))
+  layers.push(performance.now() - startedAt)
+}
+console.log(`${median(layers)} ms  a test layer is built, used and closed (median of ${layers.length})`)
+
+const paths = Array.from({ length: count }, (_, index) => `/${index}`)
+const throughClient = ZooKeeper.use((zk) =>
+  Effect.gen(function*() {
+    const startedAt = performance.now()
+    yield* Effect.forEach(paths, (path) => zk.create(path, data), { concurrency: 1000, discard: true })
+    return performance.now() - startedAt
+  })).pipe(Effect.provide(ZooKeeperTest.layer()))
+const rounds: Array<number> = []
+for (let round = 0; round < 6; round++) rounds.push(await Effect.runPromise(throughClient))
+console.log(`${median(rounds)} ms  ${count} creates through the client; at most ${Math.max(...rounds).toFixed(1)} ms`)

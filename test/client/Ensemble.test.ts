@@ -12,6 +12,8 @@ const failed = (exit: Exit.Exit<unknown, unknown>): ConnectionError | undefined 
   return undefined
 }
 
+const reasonOf = (error: unknown) => error instanceof ConnectionError ? error.reason._tag : String(error)
+
 describe.skipIf(!ZooKeeperServer.canStart)("Ensemble of three", () => {
   it.live("the leader is killed during 10 000 pipelined writes: acknowledged are there, NotApplied are not", () =>
     Effect.gen(function*() {
@@ -99,5 +101,48 @@ describe.skipIf(!ZooKeeperServer.canStart)("Ensemble of three", () => {
       const error = yield* Effect.flip(old.set("/moved", "by the old handle"))
       assert.strictEqual(error._tag, "ConnectionError")
       assert.strictEqual(text((yield* moved.get("/moved")).data), "by the new handle")
+    }), 120_000)
+
+  it.live("without a quorum it serves reads to those who want that, refuses writes, and all is well when it is back", () =>
+    Effect.gen(function*() {
+      const ensemble = yield* ZooKeeperServer.ensemble({
+        config: { localSessionsEnabled: true, localSessionsUpgradingEnabled: true }
+      })
+      const [survivor, ...others] = ensemble.members
+      if (survivor === undefined) return assert.fail("three members")
+      yield* Effect.scoped(Effect.flatMap(
+        connect({ hosts: ensemble.hosts, connectTimeout: "30 seconds" }),
+        (zk) => zk.create("/data", "1")
+      ))
+      yield* Effect.forEach(others, (member) => member.kill9, { discard: true })
+      yield* Effect.repeat(survivor.mode, { until: (mode) => Option.contains(mode, "read-only") })
+
+      const refused = yield* Effect.flip(
+        Effect.scoped(connect({ hosts: ensemble.hosts, connectTimeout: "1 second" }))
+      )
+      assert.strictEqual(reasonOf(refused), "Unreachable")
+
+      const zk = yield* connect({ hosts: ensemble.hosts, readOnly: true, connectTimeout: "30 seconds" })
+      assert.isTrue((yield* zk.session).readOnly)
+      assert.strictEqual(text((yield* zk.get("/data")).data), "1")
+      for (const write of [zk.set("/data", "2"), zk.create("/x"), zk.delete("/data"), zk.sync("/")]) {
+        const error = yield* Effect.flip(Effect.asVoid<unknown, unknown, never>(write))
+        assert.strictEqual(reasonOf(error), "NotReadOnly")
+        assert.isTrue(error instanceof ConnectionError && error.outcome === "NotApplied")
+      }
+      const seen: Array<string> = []
+      yield* zk.changes("/data").pipe(
+        Stream.runForEach((node) =>
+          Effect.sync(() => seen.push(Option.match(node, { onNone: () => "", onSome: ({ data }) => text(data) })))
+        ),
+        Effect.forkScoped
+      )
+      const states: Array<string> = []
+      yield* zk.states.pipe(Stream.runForEach(({ _tag }) => Effect.sync(() => states.push(_tag))), Effect.forkScoped)
+      yield* Effect.forEach(others, (member) => member.start, { discard: true })
+      yield* Stream.runHead(Stream.filter(zk.states, (state) => state._tag === "Connected" && !state.readOnly))
+      yield* zk.set("/data", "2")
+      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => seen.at(-1) === "2" })
+      assert.notInclude(states, "Expired")
     }), 120_000)
 })

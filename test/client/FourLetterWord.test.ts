@@ -290,7 +290,7 @@ describe("send", () => {
 
 const zookeeper = inject("zookeeper")
 
-describe.skipIf(zookeeper === undefined)("a real server", () => {
+describe.skipIf(zookeeper === undefined)("a server", () => {
   const dial = Effect.flatMap(
     ConnectionString.parse(zookeeper ?? ""),
     ({ hosts: [first] }) => NodeSocket.makeNet(first)

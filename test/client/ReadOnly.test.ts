@@ -1,15 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { OpCode } from "../../src/jute/OpCode.ts"
 import * as Tls from "../../src/Tls.ts"
-import { ConnectionError } from "../../src/ZooKeeperError.ts"
 import * as Certificates from "../support/Certificates.ts"
-import { connect, proxy, shared, text, untilState } from "../support/Clients.ts"
+import { connect, proxy, shared, untilState } from "../support/Clients.ts"
 import * as Proxy from "../support/Proxy.ts"
 import * as TlsFront from "../support/TlsFront.ts"
-import * as ZooKeeperServer from "../support/ZooKeeperServer.ts"
-
-const reasonOf = (error: unknown) => error instanceof ConnectionError ? error.reason._tag : String(error)
 
 /** A proxy that makes its server look read-only to clients. */
 const readOnlyProxy = Effect.map(proxy, (via) => {
@@ -119,49 +115,4 @@ describe.skipIf(shared === undefined)("Read-only sessions", () => {
       assert.strictEqual((yield* zk.session).id, id)
       assert.strictEqual(via.requests.filter(({ opCode }) => opCode === OpCode.CloseSession).length, 0)
     }))
-})
-
-describe.skipIf(!ZooKeeperServer.canStart)("An ensemble that loses its quorum", () => {
-  it.live("serves reads to those who want that, refuses writes, and all is well when the quorum is back", () =>
-    Effect.gen(function*() {
-      const ensemble = yield* ZooKeeperServer.ensemble({
-        config: { localSessionsEnabled: true, localSessionsUpgradingEnabled: true }
-      })
-      const [survivor, ...others] = ensemble.members
-      if (survivor === undefined) return assert.fail("three members")
-      yield* Effect.scoped(Effect.flatMap(
-        connect({ hosts: ensemble.hosts, connectTimeout: "30 seconds" }),
-        (zk) => zk.create("/data", "1")
-      ))
-      yield* Effect.forEach(others, (member) => member.kill9, { discard: true })
-      yield* Effect.repeat(survivor.mode, { until: (mode) => Option.contains(mode, "read-only") })
-
-      const refused = yield* Effect.flip(
-        Effect.scoped(connect({ hosts: ensemble.hosts, connectTimeout: "1 second" }))
-      )
-      assert.strictEqual(reasonOf(refused), "Unreachable")
-
-      const zk = yield* connect({ hosts: ensemble.hosts, readOnly: true, connectTimeout: "30 seconds" })
-      assert.isTrue((yield* zk.session).readOnly)
-      assert.strictEqual(text((yield* zk.get("/data")).data), "1")
-      for (const write of [zk.set("/data", "2"), zk.create("/x"), zk.delete("/data"), zk.sync("/")]) {
-        const error = yield* Effect.flip(Effect.asVoid<unknown, unknown, never>(write))
-        assert.strictEqual(reasonOf(error), "NotReadOnly")
-        assert.isTrue(error instanceof ConnectionError && error.outcome === "NotApplied")
-      }
-      const seen: Array<string> = []
-      yield* zk.changes("/data").pipe(
-        Stream.runForEach((node) =>
-          Effect.sync(() => seen.push(Option.match(node, { onNone: () => "", onSome: ({ data }) => text(data) })))
-        ),
-        Effect.forkScoped
-      )
-      const states: Array<string> = []
-      yield* zk.states.pipe(Stream.runForEach(({ _tag }) => Effect.sync(() => states.push(_tag))), Effect.forkScoped)
-      yield* Effect.forEach(others, (member) => member.start, { discard: true })
-      yield* until(zk, false)
-      yield* zk.set("/data", "2")
-      yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => seen.at(-1) === "2" })
-      assert.notInclude(states, "Expired")
-    }), 120_000)
 })

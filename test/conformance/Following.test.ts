@@ -1,4 +1,4 @@
-/** Typed znodes and watches with a function on the real server; and when sessions end. */
+/** Typed znodes and watches with a function on every server; and when sessions end. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -19,7 +19,7 @@ import { following } from "./following.ts"
 
 onEveryServer(following)
 
-describe.skipIf(shared === undefined)("a real server", () => {
+describe.skipIf(shared === undefined)("following", () => {
   it.live("an expired session ends a ChildrenWatch where it shall, and nothing else; no watch is left", () =>
     Effect.gen(function*() {
       const other = yield* connect()

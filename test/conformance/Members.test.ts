@@ -1,4 +1,4 @@
-/** Parties and groups on the real server; and when their sessions expire. */
+/** Parties and groups on every server; and when their sessions expire. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -19,7 +19,7 @@ import { members } from "./members.ts"
 
 onEveryServer(members)
 
-describe.skipIf(shared === undefined)("a real server", () => {
+describe.skipIf(shared === undefined)("members", () => {
   it.live("members come again, once, in a new session", () =>
     Effect.gen(function*() {
       const other = yield* connect()

@@ -22,7 +22,7 @@ import { operations } from "../../src/testing/Operations.ts"
 
 const hosts = inject("zookeeper")
 
-describe.skipIf(hosts === undefined)("a real server", () => {
+describe.skipIf(hosts === undefined)("a server", () => {
   operations("operations", ({ chroot = "", ...settings } = {}) =>
     ZooKeeper.layer({ hosts: `${hosts}${chroot}`, ...settings }))
 })

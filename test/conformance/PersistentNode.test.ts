@@ -1,5 +1,5 @@
 /**
- * Nodes that stay, on the real server: what every server must do, and what
+ * Nodes that stay: what every server must do, and what
  * becomes of them when replies are lost and sessions end.
  */
 import { assert, describe, it } from "@effect/vitest"

@@ -1,5 +1,5 @@
 /**
- * Tree caches on the real server: what every server must do, and what becomes
+ * Tree caches: what every server must do, and what becomes
  * of a cache while connections and sessions come and go and somebody writes.
  */
 import { assert, describe, it } from "@effect/vitest"

@@ -1,5 +1,5 @@
 /**
- * Watches on the real server: what every server must do, and what happens when
+ * Watches: what every server must do, and what happens when
  * connections, sessions and servers come and go.
  */
 import { assert, describe, inject, it } from "@effect/vitest"
@@ -29,7 +29,7 @@ const { none, some } = Option
 const hosts = inject("zookeeper")
 
 if (hosts !== undefined) {
-  watches("real server", ({ chroot = "", ...settings } = {}) => ZooKeeper.layer({ hosts: `${hosts}${chroot}`, ...settings }))
+  watches("watches", ({ chroot = "", ...settings } = {}) => ZooKeeper.layer({ hosts: `${hosts}${chroot}`, ...settings }))
 }
 
 const port = Number(hosts?.split(",")[0]?.split(":").at(-1))
@@ -133,7 +133,7 @@ const test = <E>(title: string, body: (world: World) => Effect.Effect<void, E, S
       // Lost connections are what these tests are about.
     }).pipe(Effect.provideService(References.MinimumLogLevel, "Error")), 60_000)
 
-describe.skipIf(hosts === undefined)("real server: connections come and go", () => {
+describe.skipIf(hosts === undefined)("connections come and go", () => {
   test("paths in events are the caller's under a chroot", ({ changer, proxy, root, whileCut }) =>
     Effect.gen(function*() {
       const { zk } = yield* transparent(`${proxy.hosts}${root}`)
@@ -407,7 +407,7 @@ describe.skipIf(hosts === undefined)("real server: connections come and go", () 
     }), 1000)
 })
 
-describe.skipIf(hosts === undefined)("real server: many watches", () => {
+describe.skipIf(hosts === undefined)("many watches", () => {
   test("10 000 subscriptions, interrupted at any moment, leave nothing behind", ({
     changer,
     registry,
@@ -548,7 +548,7 @@ const behaves = (
     assert.strictEqual(accepted(), connections)
   })
 
-describe.skipIf(hosts === undefined)("real server: as one before 3.6", () => {
+describe.skipIf(hosts === undefined)("as one before 3.6", () => {
   const unknown = new Set<number>([22, 103, 104, 105, 106, 107])
 
   /** From now on the server does not know newer requests. */

@@ -1,4 +1,7 @@
-/** The servers that a recipe's suite runs on: the real one, and the one in memory. */
+/**
+ * The servers that a recipe's suite runs on: the real one, and the one in memory, in process; and in vitest's project
+ * `memory` the same over TCP.
+ */
 import { afterAll, assert, describe, inject } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -10,12 +13,14 @@ import { dial } from "../memory/dial.ts"
 import { likeTheSharedServer } from "../memory/settings.ts"
 
 const hosts = inject("zookeeper")
+const inMemory = inject("inMemory")
 
 export const onEveryServer = (suite: (title: string, connect: Connect) => void): void => {
   const { name } = suite
-  describe.skipIf(hosts === undefined)("a real server", () => {
+  describe.skipIf(hosts === undefined)(inMemory ? "the in-memory server, over TCP" : "a real server", () => {
     suite(name, ({ chroot = "", ...settings } = {}) => layer({ hosts: `${hosts}${chroot}`, ...settings }))
   })
+  if (inMemory) return
 
   describe("the in-memory server", () => {
     const scope = Scope.makeUnsafe()

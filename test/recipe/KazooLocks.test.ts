@@ -1,4 +1,4 @@
-/** Mixed fleets: our recipes and python3-kazoo's on one path of the real server. */
+/** Mixed fleets: our recipes and python3-kazoo's on one path. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

@@ -398,3 +398,25 @@ export const simulate = (seed: number, workload: Workload, keepsTrace = false): 
       }
     }
   })
+
+/** Runs it twice: that the runs differ is a violation as well. */
+export const simulateTwice = (seed: number, workload: Workload, keepsTrace = false): Result => {
+  const first = simulate(seed, workload, keepsTrace)
+  const second = simulate(seed, workload)
+  return first.hash === second.hash
+    ? first
+    : { ...first, violations: [...first.violations, { property: "determinism", detail: `${first.hash}, then ${second.hash}` }] }
+}
+
+/** The command that runs it again. */
+export const commandFor = (seed: number, { clients, duration, name }: Workload): string => {
+  const options = { workload: name, duration, clients, from: seed, seeds: 1 }
+  const given = Object.entries(options).flatMap(([option, value]) => value === undefined ? [] : [`--${option} ${value}`])
+  return `npm run simulate -- ${given.join(" ")} --trace`
+}
+
+/** What is wrong with a seed, and how it is seen again. */
+export const failuresOf = (seed: number, workload: Workload): ReadonlyArray<string> =>
+  simulateTwice(seed, workload).violations.map(({ detail, property }) =>
+    `${property}: ${detail}\n  ${commandFor(seed, workload)}`
+  )

@@ -1,6 +1,7 @@
 /**
  * ```
- * npm run simulate -- --seeds 1000 --from 0 --workload register
+ * npm run simulate -- --seeds 1000 --from 0                all workloads in turn
+ * npm run simulate -- --seeds 1000 --workload register
  * npm run simulate -- --from 17 --seeds 1 --trace
  * npm run simulate -- --workload lock --duration 4000      ms with faults
  * npm run simulate -- --workload lock --clients 8
@@ -12,7 +13,7 @@ import { bugs } from "./bugs.ts"
 import { keptRecipes, keptWorkload } from "./keptRecipes.ts"
 import { plant } from "./Planted.ts"
 import { recipeBugs } from "./recipeBugs.ts"
-import { simulate, type Workload } from "./Simulation.ts"
+import { commandFor, simulate, simulateTwice, type Workload } from "./Simulation.ts"
 import { workloadOf } from "./workloads/index.ts"
 
 const { values } = parseArgs({
@@ -41,18 +42,13 @@ const run = (count: number): number => {
       ...values.duration === undefined ? {} : { duration: Number(values.duration) },
       ...values.clients === undefined ? {} : { clients: Number(values.clients) }
     }
-    const first = simulate(seed, workload, values.trace)
-    const second = simulate(seed, workload)
-    if (values.trace) console.log(first.trace.join("\n"), first.statistics.faults)
-    calls += first.statistics.calls
-    frames += first.statistics.frames
-    const violations = first.hash === second.hash
-      ? first.violations
-      : [...first.violations, { property: "determinism", detail: `${first.hash} and ${second.hash}` }]
+    const { statistics, trace, violations } = simulateTwice(seed, workload, values.trace)
+    if (values.trace) console.log(trace.join("\n"), statistics.faults)
+    calls += statistics.calls
+    frames += statistics.frames
     if (violations.length === 0) continue
     failed++
-    const settings = [...values.duration === undefined ? [] : ["--duration", values.duration], ...values.clients === undefined ? [] : ["--clients", values.clients]]
-    console.log(`seed ${seed} of ${workload.name}; again: npm run simulate -- ${["--workload", workload.name, ...settings].join(" ")} --from ${seed} --seeds 1 --trace`)
+    console.log(`seed ${seed} of ${workload.name}; again: ${commandFor(seed, workload)}`)
     for (const { detail, property } of violations.slice(0, 4)) console.log(`  ${property}: ${detail}`)
   }
   const seconds = (performance.now() - started) / 1000

@@ -8,8 +8,11 @@ import * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import { spawn } from "node:child_process"
 import { delimiter, join } from "node:path"
+import * as Acl from "../../src/Acl.ts"
+import { digestId } from "../../src/memory/Sha1.ts"
 import { MemoryZooKeeper } from "../../src/MemoryZooKeeper.ts"
 import * as Memory from "../../src/MemoryZooKeeper.ts"
+import { text } from "../support/Clients.ts"
 import { strangers } from "../support/Installation.ts"
 
 interface Ended {
@@ -49,9 +52,15 @@ const run = (command: string, parameters: ReadonlyArray<string>, input: string |
     return Effect.sync(() => void child.kill("SIGKILL"))
   })
 
-const test = <E>(title: string, body: (server: Memory.Service) => Effect.Effect<void, E, Scope.Scope>) =>
+const test = <E>(
+  title: string,
+  body: (server: Memory.Service) => Effect.Effect<void, E, Scope.Scope>,
+  options: Memory.Options = {}
+) =>
   it.live(title, () =>
-    Effect.flatMap(MemoryZooKeeper, body).pipe(Effect.provide(Memory.layer({ port: 0, tickTime: 500 }))), 90_000)
+    Effect.flatMap(MemoryZooKeeper, body).pipe(
+      Effect.provide(Memory.layer({ port: 0, tickTime: 500, ...options }))
+    ), 90_000)
 
 const paths = (server: Memory.Service) =>
   Effect.map(server.test.dump, ({ znodes }) =>
@@ -174,35 +183,94 @@ describe.skipIf(java === undefined)("the Java shell", () => {
     }))
 })
 
+const greeted = /Got a new session id/
+
+const type = ({ hosts }: Memory.Service, ...lines: ReadonlyArray<Line>) =>
+  Effect.map(run(shell ?? "", [hosts], lines), ({ output }) => output)
+
+/**
+ * Its `set` and `delete` go for any version, and there is no command that reads or sets an ACL: what it can say of
+ * versions is that of a configuration, and of ACLs that it is refused and, with the right identity, is not.
+ */
 describe.skipIf(shell === undefined)("the C shell", () => {
   test("lists, creates, sets, watches", (server) =>
     Effect.gen(function*() {
-      const { output } = yield* run(
-        shell ?? "",
-        [server.hosts],
-        [
-          [/Got a new session id/, "create /c"],
-          [/\[\/c\]: rc = 0\n\tname = \/c/, "get /c"],
-          [/value_len = 3\nnew/, "set /c changed"],
-          [/CHANGED_EVENT[^]*version=1/, "ls /"],
-          [/\tzookeeper\n/, "sync /c"],
-          [/\[\/c\]: rc = 0/, "delete /c"],
-          [/\/c: rc = 0/, "quit"]
-        ]
+      const output = yield* type(
+        server,
+        [greeted, "create /c"],
+        [/\[\/c\]: rc = 0\n\tname = \/c/, "get /c"],
+        [/value_len = 3\nnew/, "set /c changed"],
+        [/CHANGED_EVENT[^]*version=1/, "ls /"],
+        [/\tzookeeper\n/, "wexists /later"],
+        [/Error -101 for \/later/, "acreate +s /later"],
+        [/CHILD_EVENT[^]*name = \/later0000000001/, "create +e /later"],
+        [/CREATED_EVENT[^]*name = \/later/, "sync /c"],
+        [/\[\/c\]: rc = 0/, "get /c"],
+        [/value_len = 7\nchanged/, "delete /c"],
+        [/DELETED_EVENT[^]*\/c: rc = 0/, "delete /later0000000001"],
+        [/\/later0000000001: rc = 0/, "quit"]
       )
       assert.include(output, "Quitting...")
       assert.deepStrictEqual(yield* paths(server), [])
     }))
 
+  // `addauth` says nothing where all is well.
+  test("is refused what is another's, until it is that other one", (server) =>
+    Effect.gen(function*() {
+      const owner = yield* server.test.client({ auth: [{ scheme: "digest", credential: "user:secret" }] })
+      yield* owner.create("/private", "mine", { acl: Acl.creatorAll })
+      const output = yield* type(
+        server,
+        [greeted, "get /private"],
+        [/\/private: rc = -102/, "set /private no"],
+        [/\/private: rc = -102/, "addauth digest user:secret\nget /private"],
+        [/\/private: rc = 0\n value_len = 4\nmine/, "set /private ours"],
+        [/\/private: rc = 0/, "quit"]
+      )
+      assert.include(output, "Quitting...")
+      assert.strictEqual(text((yield* owner.get("/private")).data), "ours")
+    }))
+
+  test("reconfigures, from the right version only", (server) =>
+    Effect.gen(function*() {
+      const observer = "server.5=localhost:1:2:observer;3"
+      const output = yield* type(
+        server,
+        [greeted, "addauth digest super:secret\nconfig"],
+        [/version=100000000/, `reconfig -add ${observer} -version 99`],
+        [/rc = -103/, `reconfig -add ${observer} -version 100000000`],
+        [/server\.5=localhost:1:2:observer[^]*rc = 0/, "quit"]
+      )
+      assert.include(output, "Quitting...")
+    }), { superDigest: digestId(new TextEncoder().encode("super:secret")) })
+
   test("loses a reply: the znode is there all the same", (server) =>
     Effect.gen(function*() {
       yield* server.test.loseReply(({ operation }) => operation === "create")
-      const { output } = yield* run(shell ?? "", [server.hosts], [
-        [/Got a new session id/, "create /lost"],
+      const output = yield* type(
+        server,
+        [greeted, "create /lost"],
         [/\/lost\]: rc = -4/, "ls /"],
         [/\tlost\n/, "quit"]
-      ])
+      )
       assert.include(output, "Quitting...")
       assert.deepStrictEqual(yield* paths(server), ["/lost"])
+    }))
+
+  test("learns that its session has expired", (server) =>
+    Effect.gen(function*() {
+      yield* Effect.forkChild(
+        Effect.andThen(server.test.waitForRequest(({ path }) => path === "/expire"), server.test.expireSession),
+        { startImmediately: true }
+      )
+      const output = yield* type(
+        server,
+        [greeted, "create +e /mine"],
+        [/\[\/mine\]: rc = 0/, "get /expire"],
+        [/Session expired\. Shutting down/, "quit"]
+      )
+      assert.include(output, "EXPIRED_SESSION_STATE")
+      assert.deepStrictEqual(yield* paths(server), [])
+      assert.deepStrictEqual((yield* server.test.dump).sessions, [])
     }))
 })

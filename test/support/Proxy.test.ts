@@ -215,7 +215,7 @@ describe("Proxy", () => {
     }))
 
   const hosts = inject("zookeeper")
-  it.live.skipIf(hosts === undefined)("stands in front of a real server", () =>
+  it.live.skipIf(hosts === undefined)("stands in front of a server", () =>
     Effect.gen(function*() {
       const proxy = yield* Proxy.make(hosts ?? "")
       assert.strictEqual(yield* fourLetterWord(proxy.port, "ruok"), "imok")

@@ -13,6 +13,8 @@ declare module "vitest" {
   interface ProvidedContext {
     /** Connect string of the shared server. */
     readonly zookeeper: string | undefined
+    /** Whether it is the one of memorySetup.ts. */
+    readonly inMemory: boolean
   }
 }
 
@@ -20,6 +22,7 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   // Whoever started vitest was killed: no reason to go on.
   process.once("disconnect", () => process.exit(1))
   process.channel?.unref()
+  project.provide("inMemory", false)
   const { description, hosts, program } = ZooKeeperServer.availability()
   if (program === undefined) {
     const what = hosts === undefined ? "a real ZooKeeper" : "servers that they can kill and freeze"

@@ -12,5 +12,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
     Scope.provide(MemoryZooKeeper.listen({ ...likeTheSharedServer, port: 0 }), scope)
   )
   project.provide("zookeeper", server.hosts)
+  project.provide("inMemory", true)
   return () => Effect.runPromise(Scope.close(scope, Exit.void))
 }

@@ -8,7 +8,7 @@ import { watchesWorkload } from "./watches.ts"
 import { sessionsWorkload } from "./sessions.ts"
 import { registerWorkload } from "./register.ts"
 
-/** A seed without a workload takes the one that it falls on. */
+/** Of the client itself, and of what is built on it without a lock. */
 export const workloads: ReadonlyArray<Workload> = [
   registerWorkload,
   counterWorkload,
@@ -19,12 +19,15 @@ export const workloads: ReadonlyArray<Workload> = [
   presentWorkload
 ]
 
+const all: ReadonlyArray<Workload> = [...workloads, ...recipes]
+
+/** A seed without a workload takes the one that it falls on. */
 export const workloadOf = (seed: number, name?: string): Workload => {
   const found = name === undefined
-    ? workloads[seed % workloads.length]
-    : [...workloads, ...recipes].find((workload) => workload.name === name)
+    ? all[seed % all.length]
+    : all.find((workload) => workload.name === name)
   if (found === undefined) {
-    throw new Error(`no workload ${name}: there are ${[...workloads, ...recipes].map((workload) => workload.name).join(", ")}`)
+    throw new Error(`no workload ${name}: there are ${all.map((workload) => workload.name).join(", ")}`)
   }
   return found
 }

@@ -1,4 +1,4 @@
-/** Workloads of recipes, each to be run by its name. */
+/** Workloads of recipes. */
 import type { Workload } from "../Simulation.ts"
 import { barrierWorkload } from "./barrier.ts"
 import { countingWorkload } from "./counting.ts"

@@ -66,8 +66,8 @@ export const setPartitionerWorkload: Workload = {
                       ? Effect.sync(() => run.violation("grants", `there is none for ${what}`))
                       : Effect.forever(Effect.andThen(
                         holding.use(participant, grant, { what, isStrict, isProtected: false }),
-                        // Without faults there is not much to see.
-                        Effect.suspend(() => Effect.sleep(participant.isOver ? 3000 : 100))
+                        // In the end each is used once: who owns what is asked of all, and writing on shows nothing more.
+                        Effect.suspend(() => participant.isOver ? Effect.never : Effect.sleep(100))
                       ))
                   },
                   { concurrency: "unbounded" }

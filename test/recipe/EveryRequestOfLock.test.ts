@@ -1,4 +1,4 @@
-/** What `EveryRequest.test.ts` does in memory, for the lock, on the real server through a proxy. */
+/** What `EveryRequest.test.ts` does in memory, for the lock, on any server through a proxy. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -52,7 +52,7 @@ const run = (at: number, mishap: { readonly interrupts: boolean; readonly cut: "
     return count > at
   }).pipe(Effect.scoped, Effect.provideService(References.MinimumLogLevel, "Error"))
 
-describe.skipIf(Clients.shared === undefined)("every request of a lock, on a real server", () => {
+describe.skipIf(Clients.shared === undefined)("every request of a lock", () => {
   for (const interrupts of [true, false]) {
     for (const cut of ["request", "reply", undefined] as const) {
       if (!interrupts && cut === undefined) continue
