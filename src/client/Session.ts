@@ -82,7 +82,7 @@ const noPassword = new Uint8Array(16)
 
 /** Share of the timeout by which the client gives up a session before the server can. */
 const margin = 0.1
-/** In ms: what a connection attempt is given at least, for any number of servers; a third of the timeout bounds it. */
+/** In ms: what a connection attempt is given at least; where a session is to be saved, a third of its timeout bounds it. */
 const leastAttempt = 1000
 /** In ms: a connection that lived shorter does not count as a sign of health. */
 const briefest = 1000
@@ -540,7 +540,9 @@ export class Session {
         readOnly: this.options.readOnly
       }
       // A server that accepts before it serves answers nothing, ever: the session must outlive the wait for it.
-      const within = Math.min(Math.max(this.timeout / this.hosts.size, leastAttempt), this.timeout / 3)
+      const longest = this.timeout / 3
+      const least = sessionId === 0n ? leastAttempt : Math.min(leastAttempt, longest)
+      const within = Math.max(Math.min(this.timeout / this.hosts.size, longest), least)
       const asked = { at: this.now(), wall: this.clock.currentTimeMillisUnsafe() }
       return Effect.gen({ self: this }, function*() {
         const socket = yield* this.options.dial(host)

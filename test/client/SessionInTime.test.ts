@@ -152,10 +152,12 @@ describe("Session in time", () => {
     }))
 
   for (
-    const [title, servers, sessionTimeout, within] of [
-      ["its share of the session timeout, among few servers", 5, 10_000, 2000],
-      ["a second at least, among many", 30, 10_000, 1000],
-      ["a third of the session timeout at most, so that the session outlives a mute server", 30, 2400, 800]
+    const [title, isFirst, servers, sessionTimeout, within] of [
+      ["its share of the session timeout, among few servers", false, 5, 10_000, 2000],
+      ["a second at least, among many", false, 30, 10_000, 1000],
+      ["a third of the session timeout at most, so that the session outlives a mute server", false, 30, 2400, 800],
+      ["a third of the session timeout, where there is one server and no session yet", true, 1, 10_000, 3333],
+      ["a second, however short the session timeout that is asked for, while there is no session", true, 1, 10, 1000]
     ] as const
   ) {
     it.effect(`an attempt to connect is given ${title}`, () =>
@@ -168,15 +170,16 @@ describe("Session in time", () => {
             dialled.push(clock.currentTimeMillisUnsafe())
             return test.dial(host)
           })
-        yield* ZooKeeper.make({ hosts: test.hosts, sessionTimeout, dial })
+        const connecting = ZooKeeper.make({ hosts: test.hosts, sessionTimeout, dial, reconnect: Schedule.spaced(0) })
+        if (!isFirst) yield* connecting
         yield* test.muteConnections()
-        yield* test.disconnect()
+        yield* isFirst ? Effect.forkScoped(connecting) : test.disconnect()
         yield* TestClock.adjust(2 * within)
-        const [, , next] = dialled
+        const [at = 0, next = 0] = isFirst ? dialled : dialled.slice(1)
         yield* test.heal
         // So that closing has somebody to say farewell to.
         yield* TestClock.adjust("10 seconds")
-        assert.strictEqual(next, within)
+        assert.strictEqual(Math.floor(next - at), within)
       }).pipe(
         Effect.provide(ZooKeeperTest.layerEnsemble({ size: servers, minSessionTimeout: 1000 })),
         Effect.provideService(References.MinimumLogLevel, "Error")
