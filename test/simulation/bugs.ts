@@ -98,9 +98,8 @@ export const bugs: ReadonlyArray<Bug> = [
     name: "connected-before-armed",
     workload: "watches",
     file: session,
-    find: "    return Effect.all([authenticated, armed], { concurrency: \"unbounded\", discard: true }).pipe(\n",
-    replace:
-      "    return Effect.all([authenticated, Effect.forkDetach(Effect.ignore(armed))], { concurrency: \"unbounded\", discard: true }).pipe(\n"
+    find: "    const confirmed = Effect.all([authenticated, armed], {",
+    replace: "    const confirmed = Effect.all([authenticated, Effect.forkDetach(Effect.ignore(armed))], {"
   },
   {
     name: "relative-zxid-too-new",
