@@ -94,7 +94,7 @@ const life = Effect.fnUntraced(function*(attack: Attack) {
     const zk = yield* Fiber.join(made)
     yield* Effect.forkScoped(collected(Stream.runForEach(zk.watch("/a", "recursive"), () => Effect.sleep("1 hour"))))
     yield* Effect.forkScoped(collected(Stream.runDrain(zk.changes("/a"))))
-    yield* Effect.forever(Effect.andThen(collected(zk.get("/")), Effect.sleep("2500 millis")))
+    return yield* Effect.forever(Effect.andThen(collected(zk.get("/")), Effect.sleep("2500 millis")))
   })
   yield* Effect.forkScoped(work, { startImmediately: true })
   yield* pass(3)

@@ -26,7 +26,8 @@ export const make = (certificates: Certificates, behind: number): Effect.Effect<
           names.push(socket.servername)
           open.add(socket)
           const back = connect(behind, "127.0.0.1")
-          socket.pipe(back).pipe(socket)
+          socket.pipe(back)
+          back.pipe(socket)
           socket.on("error", () => {}).on("close", () => {
             open.delete(socket)
             back.destroy()
