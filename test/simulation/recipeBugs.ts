@@ -340,7 +340,7 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     name: "one-look-at-the-own-znode",
     file: grants,
     workload: "revocation",
-    find: "Effect.repeat(watchOnce, { until: (error) => error !== undefined })",
+    find: "Effect.repeat(watchOnce, { until: (reason) => reason !== undefined })",
     replace: "Effect.repeat(watchOnce, { until: () => true })"
   },
   {
