@@ -12,8 +12,6 @@ export interface Bug {
   readonly name: string
   /** Where it shows soonest. */
   readonly workload: string
-  /** In ms, where it is not the workload's. */
-  readonly duration?: number
   /** Below the project's folder. */
   readonly file: string
   /** Found exactly once in the file. */

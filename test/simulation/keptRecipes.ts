@@ -2,7 +2,7 @@
  * Seeds that found a bug of a recipe, each with the number of clients that it
  * had: how many a workload draws may change. `bug` is its name in `recipeBugs.ts`
  * where it could be put back; `npm run simulate -- --planted` shows that the seed
- * finds it still.
+ * still finds it.
  */
 import type { Workload } from "./Simulation.ts"
 
@@ -71,6 +71,14 @@ export const keptRecipes: ReadonlyArray<KeptRecipe> = [
     workload: "doubleBarrier",
     clients: 3,
     bug: "left-behind-counts-as-there",
+    found: "a member whose znode was of the session before counted itself as there, and had no watch to tell that it had gone"
+  },
+  {
+    seed: 1530,
+    workload: "doubleBarrier",
+    clients: 2,
+    duration: 4000,
+    bug: "who-comes-back-is-waited-for",
     found: "a member that had come back in a new session was waited for, and waited itself"
   },
   {
@@ -78,6 +86,7 @@ export const keptRecipes: ReadonlyArray<KeptRecipe> = [
     workload: "doubleBarrier",
     clients: 2,
     duration: 4000,
+    bug: "who-comes-back-is-waited-for",
     found: "a member that had come back in a new session, between two looks of another, was waited for, and waited itself"
   },
   {
@@ -97,6 +106,7 @@ export const keptRecipes: ReadonlyArray<KeptRecipe> = [
     seed: 61,
     workload: "setPartitioner",
     clients: 3,
+    bug: "eight-tries-to-look-at-the-party",
     found: "a member gave up after eight tries"
   },
   {

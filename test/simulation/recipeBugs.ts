@@ -1,6 +1,7 @@
 /**
- * Bugs of recipes, each of which the simulation catches within 200 seeds. Most
- * are bugs that some recipe of some client had.
+ * Bugs of recipes, each of which the simulation catches: by the seed kept for it
+ * in `keptRecipes.ts`, or else within 200 seeds. Most are bugs that some recipe of
+ * some client had.
  */
 import type { Bug } from "./Planted.ts"
 
@@ -290,7 +291,6 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     name: "late-creates-not-awaited",
     file: "src/recipe/PersistentNode.ts",
     workload: "present",
-    duration: 4000,
     find: "        if (!(yield* untilArrived)) return\n",
     replace: "        return\n"
   },
@@ -405,5 +405,19 @@ export const recipeBugs: ReadonlyArray<Bug> = [
     workload: "semaphore",
     find: "    blocker: (ahead) => ahead.at(-1)\n",
     replace: "    blocker: (ahead) => ahead[0]\n"
+  },
+  {
+    name: "who-comes-back-is-waited-for",
+    file: "src/recipe/DoubleBarrier.ts",
+    workload: "doubleBarrier",
+    find: "czxid !== undefined && members.get(name) === czxid",
+    replace: "czxid !== undefined && members.has(name)"
+  },
+  {
+    name: "eight-tries-to-look-at-the-party",
+    file: "src/recipe/SetPartitioner.ts",
+    workload: "setPartitioner",
+    find: "persevere(zk, zk.getChildrenAndWatch(party))",
+    replace: "Effect.retry(zk.getChildrenAndWatch(party), { times: 7, while: (error) => error._tag === \"ConnectionError\" && error.isRetryable })"
   }
 ]

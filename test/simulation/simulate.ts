@@ -68,22 +68,24 @@ const catchPlanted = async (most: number): Promise<number> => {
     if (values.bug !== undefined && bug.name !== values.bug) continue
     const planted: typeof import("./Simulation.ts") = await import(`./Simulation.ts?planted=${bug.name}`)
     const programs: typeof import("./workloads/index.ts") = await import(`./workloads/index.ts?planted=${bug.name}`)
-    let caught: string | undefined
-    let tried = 0
-    for (let seed = from; seed < from + most && caught === undefined; seed++) {
-      tried++
-      const found = programs.workloadOf(seed, values.workload ?? bug.workload)
-      const workload = bug.duration === undefined ? found : { ...found, duration: bug.duration }
+    const caughtBy = (seed: number, workload: Workload): string | undefined => {
       const [violation] = planted.simulate(seed, workload).violations
-      if (violation !== undefined && sound(seed, workload)) caught = `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
+      return violation !== undefined && sound(seed, workload)
+        ? `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
+        : undefined
     }
-    if (caught === undefined) escaped++
-    console.log(`${caught === undefined ? "ESCAPED" : "caught "} ${bug.name.padEnd(34)} ${caught ?? `in ${tried} seeds`}`)
-    for (const kept of keptRecipes.filter((each) => each.bug === bug.name)) {
-      const [violation] = planted.simulate(kept.seed, keptWorkload(kept, programs.workloadOf)).violations
-      if (violation === undefined) escaped++
-      console.log(`${violation === undefined ? "ESCAPED" : "caught "} ${bug.name.padEnd(34)} by the kept seed ${kept.seed} of ${kept.workload}`)
+    const report = (caught: string | undefined, where: string) => {
+      if (caught === undefined) escaped++
+      console.log(`${caught === undefined ? "ESCAPED" : "caught "} ${bug.name.padEnd(34)} ${caught ?? where}`)
     }
+    const seeds = keptRecipes.filter((kept) => kept.bug === bug.name)
+    for (const kept of seeds) report(caughtBy(kept.seed, keptWorkload(kept, programs.workloadOf)), `seed ${kept.seed}, which is kept for it`)
+    if (seeds.length > 0) continue
+    let caught: string | undefined
+    for (let seed = from; seed < from + most && caught === undefined; seed++) {
+      caught = caughtBy(seed, programs.workloadOf(seed, values.workload ?? bug.workload))
+    }
+    report(caught, `in ${most} seeds`)
   }
   return escaped
 }
