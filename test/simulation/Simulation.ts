@@ -416,7 +416,7 @@ export const commandFor = (seed: number, { clients, duration, name }: Workload):
 }
 
 /** What is wrong with a seed, and how it is seen again. */
-export const failuresOf = (seed: number, workload: Workload): ReadonlyArray<string> =>
-  simulateTwice(seed, workload).violations.map(({ detail, property }) =>
+export const failuresOf = (seed: number, workload: Workload, simulated = simulateTwice): ReadonlyArray<string> =>
+  simulated(seed, workload).violations.map(({ detail, property }) =>
     `${property}: ${detail}\n  ${commandFor(seed, workload)}`
   )
