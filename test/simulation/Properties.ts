@@ -160,8 +160,10 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
   let isLimited = false
   let isClosing = false
   let proven = -Infinity
+  let greeted = -Infinity
   let asked: Array<{ readonly xid: number; readonly at: number }> = []
   for (const seen of tap.seen) {
+    if (seen._tag === "Greeting") greeted = seen.at
     if (seen._tag === "Began") isLimited = seen.options.requestTimeout !== undefined
     if (seen._tag === "Left") isClosing = true
     if (seen._tag === "Dialled") {
@@ -178,7 +180,7 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
       const at = asked.findIndex((each) => each.xid === xid)
       const askedAt = asked[at]?.at ?? proven
       // What was asked behind the session's deadline, or nearly, may prove nothing: the connection is given up for it.
-      if (proven === -Infinity || askedAt - proven < 0.75 * timeout) proven = askedAt
+      if (askedAt - Math.max(greeted, proven) < 0.75 * timeout) proven = askedAt
       asked.splice(0, at + 1)
     }
     if (seen._tag !== "Ended" || !seen.byClient || isClosing || isLimited || tap.corrupted.has(seen.link)) continue
