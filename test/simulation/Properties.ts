@@ -160,16 +160,15 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
   let isLimited = false
   let isClosing = false
   let proven = -Infinity
-  /** The same with the handshake, which proves the session, and not that the connection serves. */
-  let lived = -Infinity
+  let greeted = -Infinity
   let asked: Array<{ readonly xid: number; readonly at: number }> = []
   for (const seen of tap.seen) {
+    if (seen._tag === "Greeting") greeted = seen.at
     if (seen._tag === "Began") isLimited = seen.options.requestTimeout !== undefined
     if (seen._tag === "Left") isClosing = true
     if (seen._tag === "Dialled") {
       isClosing = false
       proven = -Infinity
-      lived = seen.at
       asked = []
     }
     if (seen._tag === "Sent") {
@@ -181,7 +180,7 @@ const checkHangingUp = (run: Run, { tap }: Participant, report: Report): void =>
       const at = asked.findIndex((each) => each.xid === xid)
       const askedAt = asked[at]?.at ?? proven
       // What was asked behind the session's deadline, or nearly, may prove nothing: the connection is given up for it.
-      if (askedAt - lived < 0.75 * timeout) proven = lived = askedAt
+      if (askedAt - Math.max(greeted, proven) < 0.75 * timeout) proven = askedAt
       asked.splice(0, at + 1)
     }
     if (seen._tag !== "Ended" || !seen.byClient || isClosing || isLimited || tap.corrupted.has(seen.link)) continue
