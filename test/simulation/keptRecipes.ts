@@ -1,8 +1,8 @@
 /**
  * Seeds that found a bug of a recipe, each with the number of clients that it
  * had: how many a workload draws may change. `bug` is its name in `recipeBugs.ts`
- * where it could be put back; `npm run simulate -- --planted` shows that the seed
- * still finds it.
+ * where it could be put back; `npm run simulate -- --planted` says where the seed
+ * finds it no more.
  */
 import type { Workload } from "./Simulation.ts"
 
@@ -67,19 +67,12 @@ export const keptRecipes: ReadonlyArray<KeptRecipe> = [
     found: "a newcomer was taken for a member of the round before"
   },
   {
-    seed: 152,
+    seed: 188,
     workload: "doubleBarrier",
-    clients: 3,
+    clients: 6,
+    duration: 4000,
     bug: "left-behind-counts-as-there",
     found: "a member whose znode was of the session before counted itself as there, and had no watch to tell that it had gone"
-  },
-  {
-    seed: 1530,
-    workload: "doubleBarrier",
-    clients: 2,
-    duration: 4000,
-    bug: "who-comes-back-is-waited-for",
-    found: "a member that had come back in a new session was waited for, and waited itself"
   },
   {
     seed: 1988,
@@ -103,9 +96,9 @@ export const keptRecipes: ReadonlyArray<KeptRecipe> = [
     found: "an interrupted take lost an item whose removal was unanswered: no bug to mend, but to say"
   },
   {
-    seed: 61,
+    seed: 5,
     workload: "setPartitioner",
-    clients: 3,
+    clients: 2,
     bug: "eight-tries-to-look-at-the-party",
     found: "a member gave up after eight tries"
   },
@@ -117,7 +110,7 @@ export const keptRecipes: ReadonlyArray<KeptRecipe> = [
     found: "a reading that was cut off ended the stream of members"
   },
   {
-    seed: 0,
+    seed: 11,
     workload: "serviceRegistry",
     clients: 3,
     bug: "interrupted-updates-forgotten",

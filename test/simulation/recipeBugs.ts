@@ -1,5 +1,5 @@
 /**
- * Bugs of recipes, each of which the simulation catches: by the seed kept for it
+ * Bugs of recipes, each of which the simulation catches: by a seed kept for it
  * in `keptRecipes.ts`, or else within 200 seeds. Most are bugs that some recipe of
  * some client had.
  */

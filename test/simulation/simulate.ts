@@ -74,18 +74,19 @@ const catchPlanted = async (most: number): Promise<number> => {
         ? `by seed ${seed} of ${workload.name}: ${violation.property}: ${violation.detail.slice(0, 140)}`
         : undefined
     }
-    const report = (caught: string | undefined, where: string) => {
-      if (caught === undefined) escaped++
-      console.log(`${caught === undefined ? "ESCAPED" : "caught "} ${bug.name.padEnd(34)} ${caught ?? where}`)
-    }
-    const seeds = keptRecipes.filter((kept) => kept.bug === bug.name)
-    for (const kept of seeds) report(caughtBy(kept.seed, keptWorkload(kept, programs.workloadOf)), `seed ${kept.seed}, which is kept for it`)
-    if (seeds.length > 0) continue
+    const report = (word: string, what: string) => console.log(`${word.padEnd(7)} ${bug.name.padEnd(34)} ${what}`)
     let caught: string | undefined
+    // With every change of the client a seed becomes another run: where it has lost its bug, look for one that has it.
+    for (const kept of keptRecipes.filter((each) => each.bug === bug.name)) {
+      const found = caughtBy(kept.seed, keptWorkload(kept, programs.workloadOf))
+      if (found === undefined) report("faded", `the kept seed ${kept.seed} of ${kept.workload} finds it no more`)
+      caught ??= found
+    }
     for (let seed = from; seed < from + most && caught === undefined; seed++) {
       caught = caughtBy(seed, programs.workloadOf(seed, values.workload ?? bug.workload))
     }
-    report(caught, `in ${most} seeds`)
+    if (caught === undefined) escaped++
+    report(caught === undefined ? "ESCAPED" : "caught", caught ?? `in ${most} seeds`)
   }
   return escaped
 }
