@@ -75,6 +75,14 @@ export const keptRecipes: ReadonlyArray<KeptRecipe> = [
     found: "a member whose znode was of the session before counted itself as there, and had no watch to tell that it had gone"
   },
   {
+    seed: 527,
+    workload: "doubleBarrier",
+    clients: 2,
+    duration: 4000,
+    bug: "who-comes-back-is-waited-for",
+    found: "a member that had come back in a new session was waited for, and waited itself"
+  },
+  {
     seed: 1988,
     workload: "doubleBarrier",
     clients: 2,
