@@ -78,6 +78,7 @@ describe("hostile peers", () => {
         50
       ), { concurrency: 20, discard: true }).pipe(
         // Their sessions, where they got one, are not theirs to keep.
+        Effect.andThen(untilAlone(server)),
         Effect.andThen(server.test.dump),
         Effect.andThen(({ sessions }) =>
           Effect.forEach(sessions, ({ connected, id }) =>
