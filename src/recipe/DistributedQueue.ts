@@ -6,8 +6,9 @@
  * **Guarantee.** That of `Queue`: an item is given to exactly one taker, and a
  * lost reply neither doubles nor loses it, where Curator does both. An entry whose
  * consumer fails keeps its priority, where Curator forgets it: run the consumer
- * with {@link DistributedQueue.process}. With `lockPath` items that a Curator consumer is working on are left to it. Delays
- * compare the clocks of the machine that offers and the one that takes.
+ * with {@link DistributedQueue.process}. With `lockPath` items that a Curator
+ * consumer is working on are left to it. Delays compare the clocks of the machine
+ * that offers and the one that takes.
  *
  * @example
  * ```ts

@@ -2,12 +2,12 @@
  * A lock that one holder has at a time, in the order in which they came.
  *
  * **Guarantee.** One holder at a time that may believe so; what that is worth for
- * what the holder has sent elsewhere, and what it must do about it (`guard`, or hand
- * on the `token`), says {@link Grant.Grant}. Waiting goes on over cuts and new sessions; a new session
- * queues at the end. A release wakes one waiter. Interruption, failure or the
- * deadline leave no znode behind: where it cannot be removed at once, because
- * the connection is lost, it is removed in the background, or ends with the
- * session.
+ * what the holder has sent elsewhere, and what it must do about it (`guard`, or
+ * hand on the `token`), says {@link Grant.Grant}. Waiting goes on over cuts and new
+ * sessions; a new session queues at the end. A release wakes one waiter.
+ * Interruption, failure or the deadline leave no znode behind: where it cannot be
+ * removed at once, because the connection is lost, it is removed in the
+ * background, or ends with the session.
  *
  * Follows kazoo's `Lock` (`layout: "kazoo"`, the default) or Curator's
  * `InterProcessMutex` (`"curator"`), and queues with theirs on one path. Unlike
