@@ -671,7 +671,7 @@ export const make = (options: {
     states: Stream.suspend(() => SubscriptionRef.changes(session.state)),
     session: session.connected,
     isAlive: Effect.sync(() => session.isAlive),
-    disconnected: Effect.suspend(() => session.untilDisconnected),
+    disconnected: session.untilDisconnected,
     sessionEnd: Effect.suspend(() => session.untilEnded),
     detach: session.detach,
     serverFacts: Effect.flatMap(session.connected, ({ server }) =>

@@ -59,7 +59,7 @@ export const refreshSrv = (
   lookup: LookupSrv,
   name: string
 ): Effect.Effect<void, never, Scope.Scope> => {
-  const soon = Effect.andThen(Effect.suspend(() => session.untilDisconnected), Effect.sleep(refreshSoon))
+  const soon = Effect.andThen(session.untilDisconnected, Effect.sleep(refreshSoon))
   return Effect.timeoutOption(soon, refreshAfter).pipe(
     Effect.andThen(Effect.ignore(lookup(name).pipe(
       Effect.flatMap((hosts) => changed(session, hosts, name)),

@@ -325,7 +325,7 @@ export class Session {
 
   /** Completes when the state is not Connected: now, or next. */
   get untilDisconnected(): Effect.Effect<void> {
-    return Deferred.await(this.disconnection)
+    return Effect.suspend(() => Deferred.await(this.disconnection))
   }
 
   /** Fails when the session that is current now has ended. */

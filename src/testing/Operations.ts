@@ -3,6 +3,7 @@
  * own under the root, and leaves nothing behind.
  */
 import { assert, layer as shared } from "@effect/vitest"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -624,7 +625,7 @@ export const operations = (name: string, layer: Connect): void => {
           dataLength: 3,
           numChildren: 0
         })
-        assert.closeTo(created.ctime, Date.now(), 60_000)
+        assert.closeTo(created.ctime, yield* Clock.currentTimeMillis, 60_000)
         const written = yield* zk.set(path, "abcdef")
         assert.isTrue(written.mzxid > created.mzxid && written.mtime >= created.mtime)
         assert.deepStrictEqual(

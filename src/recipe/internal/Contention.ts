@@ -130,12 +130,11 @@ export const within = <A, E, R>(
 ): Effect.Effect<A, E | AcquireTimeout, R | Scope.Scope> =>
   timeout === undefined
     ? effect
-    : Acquisition.keepingIf(
+    : Acquisition.wholly(
       Effect.timeoutOrElse(effect, {
         duration: timeout,
         orElse: () => Effect.fail(new AcquireTimeout({ path, millis: Duration.toMillis(timeout) }))
-      }),
-      () => true
+      })
     )
 
 /** Waits for its turn. A session that ends while waiting costs the place, not the wait. */
