@@ -10,10 +10,10 @@ import * as Barrier from "../../src/recipe/Barrier.ts"
 import * as DoubleBarrier from "../../src/recipe/DoubleBarrier.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
-import { here, other, settled, text } from "./recipes.ts"
+import { here, inRealTime, other, settled, text } from "./recipes.ts"
 
 export const barrier = (title: string, connect: Connect): void => {
-  shared(connect(), { timeout: "30 seconds" })(title, (it) => {
+  shared(inRealTime(connect()), { timeout: "30 seconds" })(title, (it) => {
     it.effect("barrier: the znode itself, persistent and empty", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here

@@ -5,12 +5,12 @@ import * as Counter from "../../src/recipe/Counter.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import { record } from "../../src/testing/Recording.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
-import { here, other, text } from "./recipes.ts"
+import { here, inRealTime, other, text } from "./recipes.ts"
 
 const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex")
 
 export const counter = (title: string, connect: Connect): void => {
-  shared(connect(), { timeout: "30 seconds" })(title, (it) => {
+  shared(inRealTime(connect()), { timeout: "30 seconds" })(title, (it) => {
     it.effect("counts from nothing, as kazoo writes it", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here

@@ -8,7 +8,7 @@ import * as Lease from "../../src/recipe/Lease.ts"
 import * as Lock from "../../src/recipe/Lock.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
-import { here, other, text } from "./recipes.ts"
+import { here, inRealTime, other, text } from "./recipes.ts"
 
 const record = (end: string) => `{"version": 1, "holder": "other", "end": "${end}"}`
 
@@ -16,7 +16,7 @@ const argument = (effect: Effect.Effect<unknown, { readonly argument: string }, 
   Effect.map(Effect.flip(effect), (error) => error.argument)
 
 export const lease = (title: string, connect: Connect): void => {
-  shared(connect(), { timeout: "30 seconds" })(title, (it) => {
+  shared(inRealTime(connect()), { timeout: "30 seconds" })(title, (it) => {
     it.effect("kazoo's znodes and bytes", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here

@@ -10,10 +10,10 @@ import * as LockingQueue from "../../src/recipe/LockingQueue.ts"
 import * as Transaction from "../../src/Transaction.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
-import { here, other, settled, text } from "./recipes.ts"
+import { here, inRealTime, other, settled, text } from "./recipes.ts"
 
 export const lockingQueue = (title: string, connect: Connect): void => {
-  shared(connect(), { timeout: "30 seconds" })(title, (it) => {
+  shared(inRealTime(connect()), { timeout: "30 seconds" })(title, (it) => {
     it.effect("kazoo's znodes", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here

@@ -12,7 +12,7 @@ import * as DistributedQueue from "../../src/recipe/DistributedQueue.ts"
 import * as Queue from "../../src/recipe/Queue.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
-import { bytes, here, other, text } from "./recipes.ts"
+import { bytes, here, inRealTime, other, text } from "./recipes.ts"
 
 const hex = (data: Uint8Array): string => Buffer.from(data).toString("hex")
 
@@ -25,7 +25,7 @@ const problem = (data: Uint8Array) =>
   Result.match(DistributedQueue.decodeItems(data), { onFailure: () => "refused", onSuccess: () => "fine" })
 
 export const queue = (title: string, connect: Connect): void => {
-  shared(connect(), { timeout: "30 seconds" })(title, (it) => {
+  shared(inRealTime(connect()), { timeout: "30 seconds" })(title, (it) => {
     it.effect("kazoo's names and data, priorities first, then arrival", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here

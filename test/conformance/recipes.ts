@@ -1,4 +1,5 @@
 /** What the suites of the recipes share. */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -8,6 +9,13 @@ import { type CreateError, type OperationError, type Service, ZooKeeper } from "
 export const text = (data: Uint8Array): string => new TextDecoder().decode(data)
 
 export const bytes = (data: string): Uint8Array => new TextEncoder().encode(data)
+
+/**
+ * Clients live in real time where tests set the clock: a server waits for nobody, and they could never connect again
+ * to one that has hung up.
+ */
+export const inRealTime = (layer: Layer.Layer<ZooKeeper, OperationError>): Layer.Layer<ZooKeeper, OperationError> =>
+  Layer.provide(layer, Layer.succeed(Clock.Clock)(Clock.Clock.defaultValue()))
 
 /** The client under test, and a znode for one test that is gone with all below it when the test ends. */
 export const here: Effect.Effect<
@@ -27,7 +35,7 @@ export const here: Effect.Effect<
 export const other = (
   layer: Layer.Layer<ZooKeeper, OperationError>
 ): Effect.Effect<Service, OperationError, Scope.Scope> =>
-  Effect.map(Layer.build(Layer.fresh(layer)), (context) => Context.get(context, ZooKeeper))
+  Effect.map(Layer.build(Layer.fresh(inRealTime(layer))), (context) => Context.get(context, ZooKeeper))
 
 /** Everything that was sent before, by this client, has been answered. */
 export const settled = (zk: Service): Effect.Effect<void, OperationError> =>

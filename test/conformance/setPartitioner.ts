@@ -9,7 +9,7 @@ import * as SetPartitioner from "../../src/recipe/SetPartitioner.ts"
 import type { Connect } from "../../src/testing/Connect.ts"
 import { record } from "../../src/testing/Recording.ts"
 import { ZooKeeper } from "../../src/ZooKeeper.ts"
-import { here, other, text } from "./recipes.ts"
+import { here, inRealTime, other, text } from "./recipes.ts"
 
 const settleTime = "60 millis"
 
@@ -24,7 +24,7 @@ const argument = (path: string, options: SetPartitioner.Options) =>
   Effect.map(Effect.flip(SetPartitioner.make(path, options)), (error) => error.argument)
 
 export const setPartitioner = (title: string, connect: Connect): void => {
-  shared(connect(), { timeout: "30 seconds" })(title, (it) => {
+  shared(inRealTime(connect()), { timeout: "30 seconds" })(title, (it) => {
     it.effect("kazoo's znodes; alone it gets everything", () =>
       Effect.gen(function*() {
         const { root, zk } = yield* here
